@@ -1,0 +1,65 @@
+"""The errors a user can meet. Each message is one line that says what is wrong and what to do.
+
+    LabelerError
+    ├── StudyError            the study file cannot be used
+    ├── StoreError            the database cannot be used
+    │   ├── SeqConflict       another tab or process moved the conversation first
+    │   └── EventConflict     an event id came back with another body
+    ├── LogError              a log cannot be read, loaded or trusted
+    ├── GestureRefused        a gesture that may not be made; nothing was stored
+    │   ├── NotFound          it names a conversation or message that does not exist for this annotator
+    │   └── ConsentNeeded     nothing is collected before the consent text is accepted
+    ├── ModelError            a model cannot be started, refused, or died
+    ├── PackageError          a package cannot be written or read
+    └── HubError              the Hub refused, or cannot be reached
+"""
+
+from __future__ import annotations
+
+
+class LabelerError(Exception):
+    """Something a person can act on; ``str()`` of it is one line, fit for stderr or the page."""
+
+
+class StudyError(LabelerError):
+    """The study file cannot be used."""
+
+
+class StoreError(LabelerError):
+    """The database cannot be opened, read or written."""
+
+
+class SeqConflict(StoreError):
+    """Somebody else appended to the conversation since it was read: reload and decide again."""
+
+
+class EventConflict(StoreError):
+    """One event id arrived with two different bodies: a nonce was used twice."""
+
+
+class LogError(LabelerError):
+    """A dumped or stored log is malformed, incomplete or was tampered with."""
+
+
+class GestureRefused(LabelerError):
+    """A gesture that may not be made. Nothing was stored."""
+
+
+class NotFound(GestureRefused):
+    """No such conversation or message for this annotator (other people's count as absent)."""
+
+
+class ConsentNeeded(GestureRefused):
+    """The study has a consent text that this annotator has not accepted in its present version."""
+
+
+class ModelError(LabelerError):
+    """A model cannot be started, refused the request, or stopped in mid-answer."""
+
+
+class PackageError(LabelerError):
+    """A package cannot be staged, swapped in, or read."""
+
+
+class HubError(LabelerError):
+    """The Hub refused, cannot be reached, or holds something that is not ours."""

