@@ -1,17 +1,17 @@
 """The errors a user can meet. Each message is one line that says what is wrong and what to do.
 
-    LabelerError
-    ├── StudyError            the study file cannot be used
-    ├── StoreError            the database cannot be used
-    │   ├── SeqConflict       another tab or process moved the conversation first
-    │   └── EventConflict     an event id came back with another body
-    ├── LogError              a log cannot be read, loaded or trusted
-    ├── GestureRefused        a gesture that may not be made; nothing was stored
-    │   ├── NotFound          it names a conversation or message that does not exist for this annotator
-    │   └── ConsentNeeded     nothing is collected before the consent text is accepted
-    ├── ModelError            a model cannot be started, refused, or died
-    ├── PackageError          a package cannot be written or read
-    └── HubError              the Hub refused, or cannot be reached
+LabelerError
+├── StudyError            the study file cannot be used
+├── StoreError            the database cannot be used
+│   ├── SeqConflict       another tab or process moved the conversation first
+│   └── EventConflict     an event id came back with another body
+├── LogError              a log cannot be read, loaded or trusted
+├── GestureRefused        a gesture that may not be made; nothing was stored
+│   ├── NotFound          it names a conversation or message that does not exist for this annotator
+│   └── ConsentNeeded     nothing is collected before the consent text is accepted
+├── ModelError            a model cannot be started, refused, or died
+├── PackageError          a package cannot be written or read
+└── HubError              the Hub refused, or cannot be reached
 """
 
 from __future__ import annotations

@@ -1,0 +1,361 @@
+"""What happened: the payload of every kind of event, and its JSON form.
+
+An event is a fact in the past tense and never changes. A body carries its schema version as ``v``; older versions are
+upcast when they are read, unknown kinds and unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+
+from labeler.errors import LogError
+
+Vote = Literal[1, -1]
+Status = Literal["complete", "stopped", "failed"]
+Winner = Literal["a", "b", "tie", "both_good", "both_bad"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """The part of an event that says what happened."""
+
+    kind: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStarted(Payload):
+    """The first event of every log: where the data comes from."""
+
+    kind: ClassVar[str] = "log_started"
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationStarted(Payload):
+    """An annotator began a conversation; its model was drawn and stays."""
+
+    kind: ClassVar[str] = "conversation_started"
+    study: str
+    mode: str
+    model: str
+    system_prompt: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(Payload):
+    """The annotator wrote a message, or rewrote their own (``edits``), which opens a new branch."""
+
+    kind: ClassVar[str] = "message_sent"
+    message_id: str
+    parent_id: str | None
+    content: str
+    edits: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyStarted(Payload):
+    """A model began to answer ``parent_id``; ``retries`` names the answer that showed when Retry was pressed."""
+
+    kind: ClassVar[str] = "reply_started"
+    message_id: str
+    parent_id: str
+    model: str
+    model_id: str
+    model_revision: str | None
+    sampling: Mapping[str, Any]
+    system_prompt_sha256: str | None
+    retries: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyFinished(Payload):
+    """The answer ended. ``content`` is exactly what the annotator saw."""
+
+    kind: ClassVar[str] = "reply_finished"
+    message_id: str
+    content: str
+    status: Status
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_ms: int | None = None
+    first_token_ms: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEdited(Payload):
+    """The annotator rewrote an answer: a sibling of ``edits``, written by a person."""
+
+    kind: ClassVar[str] = "answer_edited"
+    message_id: str
+    parent_id: str
+    edits: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSelected(Payload):
+    """The annotator turned to another sibling; the visible path follows it."""
+
+    kind: ClassVar[str] = "answer_selected"
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteCast(Payload):
+    """A like (1) or a dislike (-1)."""
+
+    kind: ClassVar[str] = "vote_cast"
+    message_id: str
+    vote: Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteWithdrawn(Payload):
+    """The annotator took their vote back."""
+
+    kind: ClassVar[str] = "vote_withdrawn"
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonGiven(Payload):
+    """Why the annotator voted so; the last one stands."""
+
+    kind: ClassVar[str] = "reason_given"
+    message_id: str
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared(Payload):
+    """The annotator compared two sibling answers; the last word on a pair stands.
+
+    ``strength`` is 0 for ties, 1 to 3 for a preference. ``position`` says how the two were shown:
+    ``a_first`` and ``b_first`` one after the other, ``a_left`` and ``b_left`` side by side.
+    """
+
+    kind: ClassVar[str] = "compared"
+    message_a: str
+    message_b: str
+    winner: Winner
+    strength: int
+    position: str
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonWithdrawn(Payload):
+    """The annotator took a comparison back."""
+
+    kind: ClassVar[str] = "comparison_withdrawn"
+    message_a: str
+    message_b: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnUndone(Payload):
+    """The last turn was taken off the visible path: the message and the answer that showed under it."""
+
+    kind: ClassVar[str] = "turn_undone"
+    message_id: str
+    answer_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationCleared(Payload):
+    """The annotator cleared the chat: the conversation is closed, nothing is inferred."""
+
+    kind: ClassVar[str] = "conversation_cleared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentGiven(Payload):
+    """The annotator accepted the study's consent text in this version."""
+
+    kind: ClassVar[str] = "consent_given"
+    consent_version: str
+    text_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentWithdrawn(Payload):
+    """The annotator withdrew consent: nothing of theirs is exported from now on."""
+
+    kind: ClassVar[str] = "consent_withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorExcluded(Payload):
+    """A data lead took an annotator's work out of the exports, reversibly."""
+
+    kind: ClassVar[str] = "annotator_excluded"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorIncluded(Payload):
+    """An exclusion was reversed."""
+
+    kind: ClassVar[str] = "annotator_included"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased(Payload):
+    """A tombstone: an event stood here, its content is gone for good."""
+
+    kind: ClassVar[str] = "erased"
+    erased_kind: str
+    reason: str = ""
+
+
+PAYLOADS: tuple[type[Payload], ...] = (
+    LogStarted,
+    ConversationStarted,
+    MessageSent,
+    ReplyStarted,
+    ReplyFinished,
+    AnswerEdited,
+    AnswerSelected,
+    VoteCast,
+    VoteWithdrawn,
+    ReasonGiven,
+    Compared,
+    ComparisonWithdrawn,
+    TurnUndone,
+    ConversationCleared,
+    ConsentGiven,
+    ConsentWithdrawn,
+    AnnotatorExcluded,
+    AnnotatorIncluded,
+    Erased,
+)
+KINDS: Mapping[str, type[Payload]] = {payload.kind: payload for payload in PAYLOADS}
+
+# (kind, version) -> a function from that version's body to the next one's. Empty while every kind is at version 1.
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event that is about to be appended: everything but its position."""
+
+    event_id: str
+    conversation_id: str
+    seq: int
+    at: str
+    annotator_id: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(NewEvent):
+    """A stored event. ``position`` is dense over the whole log, ``seq`` (from 1) over its conversation.
+
+    ``at`` is UTC in the fixed form ``2026-11-22T10:00:00.000000Z``, so that it sorts and dumps byte for byte.
+    """
+
+    position: int
+
+
+def body_of(payload: Payload) -> dict[str, Any]:
+    """The JSON body of a payload: its fields and ``v``. Tuples become lists."""
+    body: dict[str, Any] = {"v": payload.version}
+    for field in fields(payload):
+        value = getattr(payload, field.name)
+        body[field.name] = list(value) if isinstance(value, tuple) else value
+    return body
+
+
+def body_json(payload: Payload) -> str:
+    """The stored form of a body: sorted keys, no spaces, text as it is. Equal payloads give equal strings."""
+    return json.dumps(
+        body_of(payload), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def decode(kind: str, body: Mapping[str, Any]) -> Payload:
+    """Build a payload from a body that the store wrote itself; old versions are upcast.
+
+    Raises:
+        LogError: an unknown kind, an unknown version, a missing or an unknown key.
+    """
+    payload = KINDS.get(kind)
+    if payload is None:
+        raise LogError(f"unknown event kind '{kind}': written by a newer version of labeler? update it")
+    members = dict(body)
+    version = members.pop("v", None)
+    while version != payload.version:
+        upcast = UPCASTS.get((kind, version)) if isinstance(version, int) else None
+        if upcast is None:
+            raise LogError(f"event kind '{kind}' has unknown body version {version!r}: update labeler")
+        members = upcast(members)
+        version += 1
+    for name in _TUPLES[kind] & members.keys():
+        if isinstance(members[name], list):
+            members[name] = tuple(members[name])
+    try:
+        return payload(**members)
+    except TypeError as error:
+        raise LogError(f"event kind '{kind}': {_plain(error)}") from error
+
+
+def parse(kind: str, body: object) -> Payload:
+    """Like ``decode``, for bodies from outside: every value's type is checked as well.
+
+    Raises:
+        LogError: as ``decode``, or a value of the wrong type.
+    """
+    if not isinstance(body, dict):
+        raise LogError(f"the body of event kind '{kind}' must be a JSON object")
+    payload = decode(kind, body)
+    for name, allowed in _CHECKS[kind].items():
+        if not allowed(getattr(payload, name)):
+            raise LogError(f"event kind '{kind}': key '{name}' has a wrong value or type")
+    return payload
+
+
+def _plain(error: TypeError) -> str:
+    return str(error).partition(".__init__() ")[2] or str(error)
+
+
+def _checker(hint: Any) -> Callable[[Any], bool]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        checks = [_checker(argument) for argument in arguments]
+        return lambda value: any(check(value) for check in checks)
+    if origin is Literal:
+        return lambda value: not isinstance(value, bool) and value in arguments
+    if origin is tuple:
+        return lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    if hint is NoneType:
+        return lambda value: value is None
+    if hint is int:
+        return lambda value: isinstance(value, int) and not isinstance(value, bool)
+    return lambda value: isinstance(value, Mapping if origin is not None else hint)
+
+
+def _checks(payload: type[Payload]) -> dict[str, Callable[[Any], bool]]:
+    hints = get_type_hints(payload)
+    return {field.name: _checker(hints[field.name]) for field in fields(payload)}
+
+
+_CHECKS = {payload.kind: _checks(payload) for payload in PAYLOADS}
+_TUPLES = {
+    payload.kind: {field.name for field in fields(payload) if str(field.type).startswith("tuple")}
+    for payload in PAYLOADS
+}
+REQUIRED = {
+    payload.kind: {field.name for field in fields(payload) if field.default is MISSING}
+    for payload in PAYLOADS
+}
