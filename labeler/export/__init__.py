@@ -1,0 +1,1 @@
+"""From the log to a package: records become shards, a card and a manifest."""
