@@ -1,7 +1,7 @@
 """The study file: one pydantic model, every unknown key refused.
 
-A study file says what is asked of whom: models, guidelines, reasons, consent, rules, dataset. Secrets never stand in it;
-they come from the environment variables that it names.
+A study file says what is asked of whom: models, guidelines, reasons, consent, rules, dataset. Secrets never stand in
+it; they come from the environment variables that it names.
 """
 
 from __future__ import annotations

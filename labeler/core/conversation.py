@@ -198,7 +198,8 @@ def apply(conversation: Conversation, event: NewEvent) -> None:
     """
     if event.conversation_id != conversation.id or event.seq != conversation.seq + 1:
         raise LogError(
-            f"conversation {conversation.id}: event {event.event_id} has seq {event.seq}, expected {conversation.seq + 1}"
+            f"conversation {conversation.id}: event {event.event_id} has seq {event.seq},"
+            f" expected {conversation.seq + 1}"
         )
     payload = event.payload
     fold = _FOLDS.get(type(payload))

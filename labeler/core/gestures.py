@@ -34,7 +34,7 @@ RETRY_STRENGTH = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """What was drawn for one reply before it starts: its id, the model and the sampling parameters with a fresh seed."""
+    """What was drawn for one reply before it starts: its id, the model, and sampling parameters with a fresh seed."""
 
     message_id: str
     model: str
@@ -80,7 +80,7 @@ def edit_answer(conversation: Conversation, answer_id: str, new_id: str, content
     """Rewrite an answer: a sibling by the annotator. Later turns stay in the tree, off the visible path."""
     answer = answer_in(conversation, answer_id)
     if answer.status is None:
-        raise GestureRefused("This answer is still being written. Edit it when it has ended.")
+        raise GestureRefused("This answer has not ended. Edit it when it has, or retry it.")
     if not content.strip():
         raise GestureRefused("An answer cannot be empty. Dislike it instead, or write what it should say.")
     if content == answer.content:
@@ -129,7 +129,7 @@ def vote(conversation: Conversation, annotator_id: str, message_id: str, value: 
     """Like (1), dislike (-1) or withdraw (0)."""
     answer = answer_in(conversation, message_id)
     if answer.status is None:
-        raise GestureRefused("This answer is still being written. Vote when it has ended.")
+        raise GestureRefused("This answer has not ended. Vote when it has, or retry it.")
     if conversation.vote_of(annotator_id, message_id) == value:
         return []
     if value == 0:

@@ -1,0 +1,99 @@
+"""Who has accepted the study's consent text, and in which version."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labeler.core.events import ConsentGiven, ConsentWithdrawn, Event, NewEvent, Payload
+from labeler.errors import GestureRefused, SeqConflict, StoreError
+from labeler.ids import event_id, text_sha256
+from labeler.store import Store
+from labeler.study import Consent
+
+KNOWN_ANNOTATORS = 20_000
+APPEND_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotator:
+    seq: int
+    version: str | None
+
+
+class Consents:
+    """The consent of each annotator, folded from the annotator's own stream."""
+
+    def __init__(self, consent: Consent | None, store: Store, clock: Callable[[], str]) -> None:
+        self._consent = consent
+        self._store = store
+        self._clock = clock
+        self._known: dict[str, _Annotator] = {}
+        self._lock = threading.Lock()
+
+    def needed(self, annotator_id: str) -> Consent | None:
+        """The consent text, unless there is none or this annotator has accepted this version."""
+        if self._consent is None or self._annotator(annotator_id).version == self._consent.version:
+            return None
+        return self._consent
+
+    def given(self, annotator_id: str) -> bool:
+        """Whether the annotator has accepted any version and not withdrawn it."""
+        return self._annotator(annotator_id).version is not None
+
+    def give(self, annotator_id: str, nonce: str, version: str) -> None:
+        """Store that the annotator accepted the text that was shown; a second time changes nothing."""
+        if self._consent is None or version != self._consent.version:
+            raise GestureRefused("The consent text has changed. Reload the page and read it again.")
+        if self.needed(annotator_id):
+            accepted = ConsentGiven(consent_version=version, text_sha256=text_sha256(self._consent.text))
+            self._append(annotator_id, nonce, accepted)
+
+    def withdraw(self, annotator_id: str, nonce: str) -> None:
+        """Store that the annotator took consent back; a second time changes nothing."""
+        if self.given(annotator_id):
+            self._append(annotator_id, nonce, ConsentWithdrawn())
+
+    def _append(self, annotator_id: str, nonce: str, payload: Payload) -> None:
+        for _ in range(APPEND_TRIES):
+            event = NewEvent(
+                event_id=event_id(annotator_id, nonce, 0),
+                conversation_id=annotator_id,
+                seq=self._annotator(annotator_id).seq + 1,
+                at=self._clock(),
+                annotator_id=annotator_id,
+                payload=payload,
+            )
+            try:
+                self._store.append([event])
+                return
+            except SeqConflict:
+                continue
+            finally:
+                self._forget(annotator_id)
+        raise StoreError("The database is too busy to take this. Try again.")
+
+    def _annotator(self, annotator_id: str) -> _Annotator:
+        known = self._known.get(annotator_id)
+        if known is None:
+            known = _fold(self._store.load(annotator_id))
+            with self._lock:
+                if len(self._known) >= KNOWN_ANNOTATORS:
+                    self._known.clear()
+                self._known[annotator_id] = known
+        return known
+
+    def _forget(self, annotator_id: str) -> None:
+        with self._lock:
+            self._known.pop(annotator_id, None)
+
+
+def _fold(events: list[Event]) -> _Annotator:
+    version = None
+    for event in events:
+        if isinstance(event.payload, ConsentGiven):
+            version = event.payload.consent_version
+        elif isinstance(event.payload, ConsentWithdrawn):
+            version = None
+    return _Annotator(len(events), version)

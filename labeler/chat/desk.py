@@ -1,0 +1,172 @@
+"""The conversations in use: read once, kept as folds, appended to in the order in which they were decided.
+
+A decision is taken in while its commit is still under way, so that the next one builds on it. When a commit fails, or
+the store answers with other events than were sent (another process was first, or the gesture had been stored before),
+the fold is dropped and read anew on next use.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from labeler.core.conversation import Conversation, apply, replay
+from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
+from labeler.errors import NotFound, SeqConflict
+from labeler.ids import event_id
+from labeler.store import Store
+
+MOVED_ON = "This conversation moved on in another tab. Here is where it stands now; please decide again."
+OPEN_CONVERSATIONS = 20_000
+APPEND_TRIES = 8
+
+Decide = Callable[[Conversation], list[Payload]]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was stored for a gesture; empty when it changed nothing. ``position`` is the last event's."""
+
+    event_ids: tuple[str, ...]
+    position: int | None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A conversation in use. ``pending`` counts appends that have not been answered yet."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    conversation: Conversation | None = None
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gesture:
+    """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
+
+    ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
+    """
+
+    annotator_id: str
+    nonce: str
+    conversation_id: str
+    decide: Decide
+    tries: int = APPEND_TRIES
+
+
+class Desk:
+    """Safe to call from any thread; one lock a conversation, none over the store's writes."""
+
+    def __init__(self, store: Store, clock: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def owned(self, annotator_id: str, conversation_id: str) -> Iterator[Conversation]:
+        """The conversation, locked.
+
+        Raises:
+            NotFound: it is not there, or somebody else began it.
+        """
+        entry = self._entry(conversation_id)
+        with entry.lock:
+            conversation = entry.conversation or self._read(conversation_id)
+            if conversation is None or conversation.annotator_id != annotator_id:
+                raise NotFound("That conversation is not here, or not yours. Reload the page.")
+            entry.conversation = conversation
+            yield conversation
+
+    def append(self, gesture: Gesture) -> Future[list[Event]]:
+        """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
+        outcome: Future[list[Event]] = Future()
+        self._append(gesture, outcome)
+        return outcome
+
+    def new_events(
+        self, conversation: Conversation, annotator_id: str, nonce: str, payloads: Sequence[Payload]
+    ) -> list[NewEvent]:
+        """The payloads of one gesture as the conversation's next events."""
+        at = self._clock()
+        return [
+            NewEvent(
+                event_id=event_id(annotator_id, nonce, index),
+                conversation_id=conversation.id,
+                seq=conversation.seq + 1 + index,
+                at=at,
+                annotator_id=annotator_id,
+                payload=payload,
+            )
+            for index, payload in enumerate(payloads)
+        ]
+
+    def _append(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
+        with self.owned(gesture.annotator_id, gesture.conversation_id) as conversation:
+            payloads = gesture.decide(conversation)
+            if payloads:
+                entry = self._entry(gesture.conversation_id)
+                events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads)
+                for event in events:
+                    apply(conversation, event)
+                entry.pending += 1
+                submitted = self._store.submit(events)
+        if payloads:
+            submitted.add_done_callback(lambda done: self._settle(gesture, entry, events, done, outcome))
+        else:
+            outcome.set_result([])
+
+    def _settle(
+        self,
+        gesture: Gesture,
+        entry: _Open,
+        events: Sequence[NewEvent],
+        done: Future[list[Event]],
+        outcome: Future[list[Event]],
+    ) -> None:
+        error = done.exception()
+        stored = [] if error else done.result()
+        with entry.lock:
+            entry.pending -= 1
+            if [(event.event_id, event.seq) for event in stored] != [(event.event_id, event.seq) for event in events]:
+                entry.conversation = None
+        if error is None:
+            outcome.set_result(stored)
+        elif isinstance(error, SeqConflict) and gesture.tries > 1:
+            self._again(gesture, outcome)
+        else:
+            outcome.set_exception(SeqConflict(MOVED_ON) if isinstance(error, SeqConflict) else error)
+
+    def _again(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
+        once_less = Gesture(
+            gesture.annotator_id, gesture.nonce, gesture.conversation_id, gesture.decide, gesture.tries - 1
+        )
+        try:
+            self._append(once_less, outcome)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the one who waits
+            outcome.set_exception(error)
+
+    def _read(self, conversation_id: str) -> Conversation | None:
+        events = self._store.load(conversation_id)
+        if not events or not isinstance(events[0].payload, ConversationStarted):
+            return None
+        return replay(conversation_id, events)
+
+    def _entry(self, conversation_id: str) -> _Open:
+        with self._lock:
+            entry = self._open.get(conversation_id)
+            if entry is None:
+                entry = self._open[conversation_id] = _Open()
+                self._forget_oldest()
+            else:
+                self._open.move_to_end(conversation_id)
+            return entry
+
+    def _forget_oldest(self) -> None:
+        for conversation_id in list(self._open)[: max(0, len(self._open) - OPEN_CONVERSATIONS)]:
+            if not self._open[conversation_id].pending:
+                del self._open[conversation_id]
