@@ -221,7 +221,7 @@ class Recorder:
     def compare(
         self, annotator_id: str, nonce: str, conversation_id: str, message_id: str, winner: Winner | None
     ) -> Future[Receipt]:
-        """Answer "Was this answer better?" about a retry's answer: ``b`` better, ``a`` worse, ``tie``, None withdraws."""
+        """Answer "Was this answer better?" about a retry: ``b`` better, ``a`` worse, ``tie``, or None to withdraw."""
         return self._never_conflicting(
             annotator_id,
             nonce,

@@ -1,0 +1,186 @@
+"""The composition root: here, and only here, a study becomes a running program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from uvicorn import Config, Server
+
+from labeler.chat import Recorder
+from labeler.errors import LabelerError
+from labeler.models import open_models
+from labeler.page import build_page
+from labeler.store import Store
+from labeler.study import Study
+
+SECRET_FILE = Path(".labeler/secret")
+SECRET_BYTES = 32
+DRAIN_SECONDS = 4
+
+
+def utc_now() -> str:
+    """The time as events keep it: UTC, fixed width, so that it sorts as text."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A study that runs: its page, and the use-cases behind it."""
+
+    study: Study
+    store: Store
+    recorder: Recorder
+    page: FastAPI
+
+
+@contextmanager
+def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterator[App]:
+    """Open the log, start the models, build the page; on leaving, store running answers and close all of it.
+
+    Raises:
+        StoreError, ModelError, LabelerError: one line each; nothing is left behind.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(study.database_url, clock=utc_now))
+        models = stack.enter_context(open_models(study.models, os.environ if environ is None else environ))
+        recorder = Recorder(study, store, models, clock=utc_now)
+        stack.callback(recorder.close)
+        page = build_page(
+            recorder,
+            study,
+            secrets=cookie_secret(),
+            source_id=store.source_id,
+            boot_id=secrets.token_hex(8),
+            position=store.position,
+        )
+        yield App(study, store, recorder, page)
+
+
+def cookie_secret(path: Path = SECRET_FILE) -> bytes:
+    """The key that signs annotators' cookies, made on first use and readable by its owner only."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return _new_secret(path)
+    except OSError as error:
+        raise LabelerError(f"{path}: cannot read the cookie secret ({error.strerror})") from error
+
+
+def _new_secret(path: Path) -> bytes:
+    """Write it whole beside its place and link it there: of two first starts one wins, and nobody reads half a key."""
+    secret = secrets.token_bytes(SECRET_BYTES)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secret)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+        return path.read_bytes()
+    except OSError as error:
+        raise LabelerError(f"{path}: cannot write the cookie secret ({error.strerror})") from error
+
+
+def serve(
+    study: Study, *, host: str, port: int, allow_anonymous: bool = False, announce: Callable[[str], None] = print
+) -> None:
+    """Serve the page until SIGTERM or SIGINT; running answers are then stored as stopped.
+
+    ``announce`` gets one line when the page answers. Port 0 takes a free one.
+
+    Raises:
+        LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound.
+    """
+    if not allow_anonymous and not is_loopback(host):
+        raise LabelerError(
+            f"{host} can be reached by others, and this study has no accounts (auth: none);"
+            " serve on 127.0.0.1, or say --allow-anonymous if anybody may annotate"
+        )
+    with _bound(host, port) as listener, running(study) as app:
+        address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
+        config = Config(
+            app.page,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            server_header=False,
+        )
+        server = _Server(config, before_exit=app.recorder.close)
+        server.on_started = lambda: announce(f"labeler: serving {study.name} at {address}")
+        asyncio.run(server.serve(sockets=[listener]))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Server(Server):
+    """uvicorn, ended by a signal without passing the signal on: a served page that drained exits with 0."""
+
+    def __init__(self, config: Config, *, before_exit: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_exit = before_exit
+        self.on_started: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._before_exit)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals reach the main thread only; whoever runs us elsewhere sets should_exit
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise LabelerError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --host and --port"
+        ) from error
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
