@@ -37,7 +37,10 @@ Origin = Literal["user", "model", "human_edit"]
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """A node. ``status`` is ``None`` while a reply is being written (or was cut off by a crash)."""
+    """A node. ``status`` is ``None`` while a reply is being written (or was cut off by a crash).
+
+    ``annotator_id`` made the gesture that the node comes from, with the event of this ``seq``.
+    """
 
     id: str
     parent_id: str | None
@@ -49,6 +52,8 @@ class Message:
     retries: str | None = None
     started: ReplyStarted | None = None
     finished: ReplyFinished | None = None
+    annotator_id: str = ""
+    seq: int = 0
     at: str = ""
     event_ids: tuple[str, ...] = ()
     children: list[str] = field(default_factory=list)
@@ -247,6 +252,8 @@ def _sent(conversation: Conversation, payload: MessageSent, event: NewEvent) -> 
         content=payload.content,
         status="complete",
         edits=payload.edits,
+        annotator_id=event.annotator_id,
+        seq=event.seq,
         at=event.at,
         event_ids=(event.event_id,),
     )
@@ -263,6 +270,8 @@ def _reply_started(conversation: Conversation, payload: ReplyStarted, event: New
         status=None,
         retries=payload.retries,
         started=payload,
+        annotator_id=event.annotator_id,
+        seq=event.seq,
         at=event.at,
         event_ids=(event.event_id,),
     )
@@ -287,6 +296,8 @@ def _answer_edited(conversation: Conversation, payload: AnswerEdited, event: New
         content=payload.content,
         status="complete",
         edits=payload.edits,
+        annotator_id=event.annotator_id,
+        seq=event.seq,
         at=event.at,
         event_ids=(event.event_id,),
     )

@@ -1,0 +1,103 @@
+"""The raw side: one row a fact, whatever the rules make of it."""
+
+from __future__ import annotations
+
+import json
+
+from labeler.core.conversation import ComparisonFact, Conversation, Message, ReasonFact, VoteFact
+from labeler.core.records import Candidate, ComparisonRow, MessageRow, VoteRow
+from labeler.core.standing import Standing
+
+_sampling_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def message_rows(conversation: Conversation, candidates: dict[str, Candidate]) -> list[MessageRow]:
+    """Every node, in the order of the log. ``candidates`` holds the answers among them."""
+    return [
+        MessageRow(
+            conversation.id,
+            message.id,
+            message.parent_id,
+            message.role,
+            message.content,
+            message.origin,
+            message.status or "failed",
+            message.at[:10],
+            candidates.get(message.id),
+        )
+        for message in conversation.messages.values()
+    ]
+
+
+def vote_rows(conversation: Conversation, standing: Standing) -> list[VoteRow]:
+    """The last word of each annotator on each answer, in the order of those words."""
+    last = {(fact.message_id, fact.annotator_id): fact for fact in conversation.votes}
+    reasons = {(fact.message_id, fact.annotator_id): fact for fact in conversation.reasons}
+    return [
+        _vote_row(conversation.id, fact, reasons.get(key))
+        for key, fact in sorted(last.items(), key=lambda entry: entry[1].seq)
+        if standing.refusal(fact.annotator_id) is None
+    ]
+
+
+def _vote_row(conversation_id: str, fact: VoteFact, reason: ReasonFact | None) -> VoteRow:
+    given = reason if reason is not None and reason.seq > fact.seq else None
+    return VoteRow(
+        fact.event_id,
+        conversation_id,
+        fact.message_id,
+        fact.annotator_id,
+        fact.vote,
+        given.reasons if given else (),
+        given.comment if given else "",
+        fact.at[:10],
+    )
+
+
+def last_comparisons(conversation: Conversation, standing: Standing) -> list[ComparisonFact]:
+    """The last word of each annotator on each pair of answers, withdrawals included, in the order of those words."""
+    last = {(fact.pair, fact.annotator_id): fact for fact in conversation.comparisons}
+    facts = [fact for fact in last.values() if standing.refusal(fact.annotator_id) is None]
+    return sorted(facts, key=lambda fact: fact.seq)
+
+
+def comparison_rows(conversation_id: str, facts: list[ComparisonFact]) -> list[ComparisonRow]:
+    """The comparisons that stand; what was withdrawn has no row."""
+    return [
+        ComparisonRow(
+            fact.event_id,
+            conversation_id,
+            fact.message_a,
+            fact.message_b,
+            compared.winner,
+            compared.strength,
+            compared.position,
+            compared.reasons,
+            compared.comment,
+            fact.annotator_id,
+            fact.at[:10],
+        )
+        for fact in facts
+        if (compared := fact.compared) is not None
+    ]
+
+
+def candidate_of(message: Message, edit_distance: float | None) -> Candidate:
+    """An answer's candidate columns."""
+    started, finished = message.started, message.finished
+    return Candidate(
+        message.id,
+        message.content,
+        started.model_id if started else None,
+        started.model_revision if started else None,
+        message.origin,
+        _sampling_json(dict(started.sampling)) if started else None,
+        finished.finish_reason if finished else None,
+        finished.prompt_tokens if finished else None,
+        finished.completion_tokens if finished else None,
+        finished.latency_ms if finished else None,
+        started.system_prompt_sha256 if started else None,
+        None,
+        "only",
+        edit_distance,
+    )
