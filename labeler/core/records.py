@@ -1,8 +1,9 @@
 """What derivation yields: trainer-ready records, raw rows, and the ledger of what was left out.
 
-Ids here are the log's own. The exporter replaces them by pseudonyms, hashes record ids over the published ones, and adds
-what is the data set's rather than the record's (licence, file, tool). Objects are shared: every record under one message
-holds the same ``Prompt``, and an answer is one ``Candidate`` wherever it stands, unless it was shown at a known place.
+Ids here are the log's own. The exporter replaces them by pseudonyms, hashes record ids over the published ones, and
+adds what is the data set's rather than the record's (its licence, for one). Objects are shared: every record under one
+message holds the same ``Prompt``, and an answer is one ``Candidate`` wherever it stands, unless a comparison showed it
+at a known place.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ class Grounds:
     """Why a record is there, and how far to trust it.
 
     ``source`` is the rule that makes the record (the strongest one), ``sources`` every rule that made or shaped it, in
-    the order of the rule book. ``annotator_ids`` are all who judged, sorted; ``agreement`` is the share of them that the
-    record follows. ``event_ids`` are the gestures it rests on, in the order of the log; ``created_at`` is the day of the
-    last one. ``consent`` names the consent versions of everybody whose words or judgement the record holds.
+    the order of the rule book. ``annotator_ids`` are all who judged, sorted; ``agreement`` is the share of them that
+    the record follows. ``event_ids`` are the gestures it rests on, in the order of the log; ``created_at`` is the day
+    of the last one. ``consent`` names the consent versions of everybody whose words or judgement the record holds.
     """
 
     source: str
