@@ -1,0 +1,95 @@
+"""From the study file to models that answer, and back to nothing when the page ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import httpx2
+import huggingface_hub
+
+from labeler.errors import ModelError
+from labeler.models.client import ChatModel, Endpoint
+from labeler.models.faults import place
+from labeler.models.local import LocalServer, open_local
+from labeler.study import HuggingFaceModel, LocalModel, ModelSpec, OpenAIModel
+
+TOKEN_ENV = "HF_TOKEN"
+HUB_SECONDS = 30.0
+USAGE = {"stream_options": {"include_usage": True}}
+
+
+@contextmanager
+def open_models(specs: Sequence[ModelSpec], environ: Mapping[str, str]) -> Iterator[dict[str, ChatModel]]:
+    """Every model of the study, by name and in its order; local servers run for as long as this is open.
+
+    Local servers are started side by side. Whatever goes wrong, none is left behind. Remote servers are not called
+    yet: one that is down at the start may be up at the first question.
+
+    Raises:
+        ModelError: a local model cannot be started, or the variable that holds a key is not set.
+    """
+    with ExitStack() as servers:
+        remote = {spec.name: _remote(spec, environ) for spec in specs if not isinstance(spec, LocalModel)}
+        local = [LocalServer(spec, environ) for spec in specs if isinstance(spec, LocalModel)]
+        for server in local:
+            servers.callback(server.close)
+        opened = remote | {model.name: model for model in _all_started(local)}
+        yield {spec.name: opened[spec.name] for spec in specs}
+
+
+def _all_started(servers: Sequence[LocalServer]) -> list[ChatModel]:
+    with ThreadPoolExecutor(max(len(servers), 1)) as starters:
+        return list(starters.map(open_local, servers))
+
+
+def _remote(spec: OpenAIModel | HuggingFaceModel, environ: Mapping[str, str]) -> ChatModel:
+    endpoint = _openai(spec, environ) if isinstance(spec, OpenAIModel) else _huggingface(spec, environ)
+    return ChatModel(spec, lambda: endpoint, model_id=spec.model, revision=spec.revision)
+
+
+def _openai(spec: OpenAIModel, environ: Mapping[str, str]) -> Endpoint:
+    return Endpoint(
+        url=spec.base_url,
+        model=spec.model,
+        where=place(spec.base_url),
+        key=_key(spec.name, spec.key_env, environ) if spec.key_env else None,
+        key_env=spec.key_env,
+        extras=({**USAGE, "cache_prompt": False}, USAGE, {}),  # llama.cpp takes the first, OpenAI the second
+    )
+
+
+def _huggingface(spec: HuggingFaceModel, environ: Mapping[str, str]) -> Endpoint:
+    if spec.provider not in (None, "auto"):
+        _bound_hub_calls()
+    return Endpoint(
+        url=None,
+        model=spec.model,
+        where=f"Hugging Face ({spec.provider or 'auto'})",
+        provider=spec.provider,
+        key=_key(spec.name, TOKEN_ENV, environ),
+        key_env=TOKEN_ENV,
+        headers={"x-use-cache": "false"},
+        extras=(USAGE, {}),
+    )
+
+
+def _key(name: str, variable: str, environ: Mapping[str, str]) -> str:
+    key = environ.get(variable, "").strip()
+    if not key:
+        raise ModelError(
+            f"model '{name}' needs a key: put it into the environment variable {variable}, then start again"
+        )
+    return key
+
+
+def _bound_hub_calls() -> None:
+    """Give a timeout to the call that asks the Hub for a provider's name of the model; it has none by default."""
+    huggingface_hub.set_client_factory(
+        lambda: httpx2.Client(
+            event_hooks={"request": [huggingface_hub.utils.hf_request_event_hook]},
+            follow_redirects=True,
+            timeout=HUB_SECONDS,
+        )
+    )
