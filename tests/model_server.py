@@ -20,10 +20,11 @@ line anywhere in it; other lines are ordinary text. ``Answer.parse`` reads them,
     gate: NAME [N]      hold before token N (default 0, the first) until release(NAME) or POST /_release/NAME
     times: N            the fault hits only the first N requests with these very messages; later ones succeed
     fault: KIND         one of
-        401 403 404 429 500 …   that HTTP status with an OpenAI-style error body (any 400 to 599)
+        401 403 404 429 500 …   that HTTP status with an OpenAI-style error body (any 300 to 599; 3xx with a Location)
         refuse                  the connection is reset before any answer
         hang                    no answer at all, for ever
         hang-after N            N tokens, then silence for ever
+        ping-after N            N tokens, then comments that keep the connection warm, for ever
         die-after N             N tokens, then the connection is closed in the middle of the body
         reset-after N           N tokens, then the connection is reset (RST)
         cut-after N             N tokens, then a well-formed end of body without finish_reason or [DONE]
@@ -36,7 +37,7 @@ line anywhere in it; other lines are ordinary text. ``Answer.parse`` reads them,
 
 Without ``say`` the text is a function of the last user message and the seed alone: the same seed repeats it, another
 seed changes it, so a caller that forgets to draw a fresh seed is seen. It begins with ``Answer <8 hex digits>:``.
-``{attempt}`` counts requests with the same messages from 1, so ``say: Take {attempt}`` tells a retry from the first try.
+``{attempt}`` counts requests with the same messages from 1, so ``say: Take {attempt}`` tells a retry from the first.
 
 A record in ``requests`` has outcome ``running`` until the answer is ``done``, the fault was played (``fault``), or the
 client hung up first (``client-gone``); ``sent`` is the text that was written so far.
@@ -70,71 +71,26 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-VOCABULARY = [
-    "amber",
-    "bridge",
-    "candle",
-    "delta",
-    "ember",
-    "forest",
-    "garden",
-    "harbor",
-    "island",
-    "juniper",
-    "kettle",
-    "lantern",
-    "meadow",
-    "north",
-    "orchard",
-    "pepper",
-    "quiet",
-    "river",
-    "silver",
-    "timber",
-    "umbrella",
-    "violet",
-    "window",
-    "yellow",
-    "zephyr",
-    "anchor",
-    "basket",
-    "copper",
-    "dawn",
-    "engine",
-]
-KNOWN_FIELDS = frozenset(
-    [
-        "model",
-        "messages",
-        "stream",
-        "stream_options",
-        "temperature",
-        "top_p",
-        "max_tokens",
-        "max_completion_tokens",
-        "seed",
-        "stop",
-        "n",
-        "user",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "tools",
-        "tool_choice",
-        "response_format",
-    ]
+VOCABULARY = (
+    *("amber", "bridge", "candle", "delta", "ember", "forest", "garden", "harbor", "island", "juniper", "kettle"),
+    *("lantern", "meadow", "north", "orchard", "pepper", "quiet", "river", "silver", "timber", "umbrella", "violet"),
+    *("window", "yellow", "zephyr", "anchor", "basket", "copper", "dawn", "engine"),
 )
+KNOWN_FIELDS = {
+    *("model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens"),
+    *("seed", "stop", "n", "user", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"),
+    *("top_logprobs", "tools", "tool_choice", "response_format"),
+}
 DIRECTIVE = re.compile(r"^\s*(say|words|pace|wait|gate|times|fault):[ \t]*(.*?)\s*$", re.MULTILINE)
-FAULT = re.compile(
-    r"[45]\d\d|refuse|hang|empty|endless|html|(hang|die|reset|cut|error|invalid|length)-after \d+"
-)
+FAULT = re.compile(r"[345]\d\d|refuse|hang|empty|endless|html|(hang|ping|die|reset|cut|error|invalid|length)-after \d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request gets; every field is also a directive (see the module's docstring)."""
+    """What one request gets; every field but ``raw`` is also a directive (see the module's docstring).
+
+    ``raw`` is sent as the whole body of the stream, instead of everything else.
+    """
 
     say: str | None = None
     words: int | None = None
@@ -144,6 +100,7 @@ class Answer:
     gate_at: int = 0
     times: int | None = None
     fault: str | None = None
+    raw: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.fault is not None and not FAULT.fullmatch(self.fault):
@@ -278,9 +235,7 @@ class ModelServer:
             for forgotten in (self._records, self._plans, self._attempts, self._gates):
                 forgotten.clear()
 
-    def wait_for(
-        self, count: int = 1, *, outcome: str | None = None, timeout: float = 10.0
-    ) -> list[Received]:
+    def wait_for(self, count: int = 1, *, outcome: str | None = None, timeout: float = 10.0) -> list[Received]:
         """Wait until at least ``count`` requests arrived (and have that outcome). Raises TimeoutError."""
         deadline = time.monotonic() + timeout
         while True:
@@ -393,9 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chat(self, body: dict[str, Any]) -> None:
         owner = self.server.owner
-        received = owner.record(
-            self.path, {name.lower(): value for name, value in self.headers.items()}, body
-        )
+        received = owner.record(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
         if owner.key is not None and received.headers.get("authorization") != f"Bearer {owner.key}":
             received.outcome = "fault"
             return self._refuse(401, "Incorrect API key provided.")
@@ -422,6 +375,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, message: str) -> None:
         extra = {"Retry-After": "1"} if status == 429 else {}
+        if 300 <= status < 400:
+            extra = {"Location": "http://elsewhere.example/v1/chat/completions"}
         self._json(status, {"error": {"message": message, "type": "scripted", "code": status}}, **extra)
 
     def send_body(self, status: int, kind: str, body: bytes, **headers: str) -> None:
@@ -510,6 +465,8 @@ class _Reply:
 
     def _stream(self) -> None:
         self._open()
+        if self.answer.raw is not None:
+            return self._raw(self.answer.raw)
         if self.answer.wait:
             self._pause(self.answer.wait)
         self._event(self._chunk({"role": "assistant", "content": ""}))
@@ -524,6 +481,11 @@ class _Reply:
         else:
             self._strike(None)
         self._finish(reason)
+
+    def _raw(self, body: bytes) -> None:
+        self._write(body)
+        self._write(b"")
+        self.received.outcome = "done"
 
     def _say(self, token: str) -> None:
         self._event(self._chunk({"content": token}))
@@ -548,14 +510,15 @@ class _Reply:
             return
         if self.fault == "hang-after":
             self._pause(None)
-        elif self.fault == "reset-after":
+        while self.fault == "ping-after":
+            self._write(b": still here\n\n")
+            self._pause(0.02)
+        if self.fault == "reset-after":
             self._reset()
         elif self.fault == "cut-after":
             self._write(b"")
         elif self.fault == "error-after":
-            self._event(
-                {"error": {"message": "scripted failure in the stream", "type": "scripted", "code": 500}}
-            )
+            self._event({"error": {"message": "scripted failure in the stream", "type": "scripted", "code": 500}})
             self._write(b"")
         elif self.fault == "invalid-after":
             self._write(b'data: {"choices": [{"delta"\n\n')
@@ -578,7 +541,7 @@ class _Reply:
         self.handler.end_headers()
 
     def _event(self, body: dict[str, Any]) -> None:
-        self._write(b"data: " + json.dumps(body).encode() + b"\n\n")
+        self._write(b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n")
 
     def _write(self, body: bytes) -> None:
         """One HTTP chunk; the empty one ends the body."""

@@ -26,21 +26,29 @@ from labeler.models.faults import (
     explained,
 )
 from labeler.models.wire import Refused, Wire, WiredClient, session
-from labeler.study import ModelSpec
+from labeler.study import LocalModel, ModelSpec
 
 OLD_REASONS = {"eos_token": "stop", "stop_sequence": "stop"}  # what older TGI servers call it
+# llama.cpp cuts the tail of the distribution like this by default, and small models need it. Said outright, it is in
+# the record of the answer and stays when the default changes.
+LLAMA_CUTS = (40, 0.05)
 SLACK_CHUNKS, SLACK_CHARACTERS, WIDEST_TOKEN = 64, 1 << 16, 256
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How one answer is drawn. The seed is fresh for every reply: 0 <= seed < 2**31 is understood everywhere."""
+    """How one answer is drawn. The seed is fresh for every reply: 0 <= seed < 2**31 is understood everywhere.
+
+    ``top_k`` and ``min_p`` are no part of the OpenAI protocol; they are sent if they are not None.
+    """
 
     temperature: float
     top_p: float
     max_tokens: int
     seed: int
     stop: tuple[str, ...] = ()
+    top_k: int | None = None
+    min_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,8 @@ class ChatModel:
     def sampling(self, seed: int) -> Sampling:
         """The study's way of drawing answers, with this seed."""
         drawn = self._spec.sampling
-        return Sampling(drawn.temperature, drawn.top_p, drawn.max_tokens, seed, drawn.stop)
+        top_k, min_p = LLAMA_CUTS if isinstance(self._spec, LocalModel) else (None, None)
+        return Sampling(drawn.temperature, drawn.top_p, drawn.max_tokens, seed, drawn.stop, top_k, min_p)
 
     def stream(self, messages: Sequence[Mapping[str, str]], sampling: Sampling) -> Answer:
         """Ask for an answer to a conversation of ``role`` and ``content`` messages."""
@@ -193,6 +202,7 @@ def _request(
     sampling: Sampling,
     extras: Mapping[str, Any],
 ) -> Iterable[ChatCompletionStreamOutput]:
+    cuts = {"top_k": sampling.top_k, "min_p": sampling.min_p}
     try:
         return client.chat_completion(
             messages=messages,
@@ -203,7 +213,7 @@ def _request(
             max_tokens=sampling.max_tokens,
             seed=sampling.seed,
             stop=list(sampling.stop) or None,
-            extra_body=dict(extras),
+            extra_body={**cuts, **extras},  # upstream leaves out what is None
         )
     except ValueError as error:
         raise Unusable(str(error)) from error

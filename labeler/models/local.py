@@ -33,8 +33,7 @@ RESTART_PAUSE_SECONDS = 30.0
 LINES_KEPT = 20
 SCRIPT = Path(__file__).with_name("local_server.py")
 
-# llama.cpp adds these to temperature and top_p unless it is told not to, and no record of the answer would say so.
-EXTRAS = {"cache_prompt": False, "top_k": 0, "min_p": 0.0, "stream_options": {"include_usage": True}}
+EXTRAS = {"cache_prompt": False, "stream_options": {"include_usage": True}}
 
 
 class LocalServer:

@@ -32,11 +32,17 @@ def open_models(specs: Sequence[ModelSpec], environ: Mapping[str, str]) -> Itera
     """
     with ExitStack() as servers:
         remote = {spec.name: _remote(spec, environ) for spec in specs if not isinstance(spec, LocalModel)}
-        local = [LocalServer(spec, environ) for spec in specs if isinstance(spec, LocalModel)]
+        local = [LocalServer(spec, _without_keys(specs, environ)) for spec in specs if isinstance(spec, LocalModel)]
         for server in local:
             servers.callback(server.close)
         opened = remote | {model.name: model for model in _all_started(local)}
         yield {spec.name: opened[spec.name] for spec in specs}
+
+
+def _without_keys(specs: Sequence[ModelSpec], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for local servers, which read what strangers write and need nobody's key."""
+    keys = {TOKEN_ENV, *(spec.key_env for spec in specs if isinstance(spec, OpenAIModel))}
+    return {variable: value for variable, value in environ.items() if variable not in keys}
 
 
 def _all_started(servers: Sequence[LocalServer]) -> list[ChatModel]:
