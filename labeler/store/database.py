@@ -1,0 +1,172 @@
+"""One SQLite file: how it is named, opened and read, and what its errors mean to a person."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.pool import QueuePool
+
+from labeler.errors import StoreError
+
+EXPECTED = "write it as sqlite:///FILE"
+READERS_KEPT = 8
+
+# Beginnings of SQLite's own error names, and what to do. The first that fits is taken.
+ADVICE: tuple[tuple[str, str], ...] = (
+    ("SQLITE_FULL", "the disk is full; make room and try again"),
+    ("SQLITE_READONLY", "the database is read-only; give labeler write access to the file and its folder"),
+    ("SQLITE_BUSY", "another program keeps the database locked; try again when it is done"),
+    ("SQLITE_LOCKED", "another program keeps the database locked; try again when it is done"),
+    ("SQLITE_CORRUPT", "the database is damaged; restore a backup, or load a log dump into a new file"),
+    ("SQLITE_NOTADB", "this is not a database; name another file, or restore a backup"),
+    ("SQLITE_CANTOPEN", "the database cannot be opened; check that its folder exists and can be written"),
+    ("SQLITE_IOERR", "the disk cannot be read or written; check it and the room left on it"),
+    ("SQLITE_NOMEM", "there is not enough memory"),
+)
+
+
+class Database:
+    """A file and its two kinds of connections: many that only read, and one that writes.
+
+    Every writing transaction begins with BEGIN IMMEDIATE, so that what it reads first (the last position) still holds
+    when it writes, whatever other processes do. ``busy_seconds`` is how long it waits for theirs.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: float) -> None:
+        self.path = path
+        self._reads = _engine(path, busy_seconds, pool_size=READERS_KEPT, max_overflow=-1)
+        self._writes = _engine(path, busy_seconds, pool_size=1, max_overflow=0)
+        event.listen(self._reads, "connect", _never_write)
+        event.listen(self._writes, "connect", _write_durably)
+        event.listen(self._writes, "begin", _begin_immediate)
+        self._identity: tuple[int, int] | None = None
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees what is committed. Raises StoreError."""
+        with self.explained(), self._reads.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: on disk when the block is left, or gone if it raises.
+
+        Raises:
+            StoreError: it could not be begun or committed; constraint errors inside the block pass as they are.
+        """
+        with self._turn, self.explained():
+            self._check_identity()
+            with self._writes.begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        self._reads.dispose()
+        self._writes.dispose()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn the driver's errors into one line that names the file and what to do."""
+        try:
+            yield
+        except IntegrityError:
+            raise  # a constraint fired: the file is well, and who wrote knows what it means
+        except DBAPIError as error:
+            raise StoreError(f"{self.path}: {advice(error)}") from error
+
+    def _check_identity(self) -> None:
+        """Refuse to write into a file that was deleted or replaced: it would be durable, and gone with the process."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            if self._identity is None:
+                return
+            raise StoreError(f"{self.path}: the database was deleted or moved while in use; put it back") from None
+        identity = (found.st_dev, found.st_ino)
+        if self._identity is None:
+            self._identity = identity
+        elif identity != self._identity:
+            raise StoreError(f"{self.path}: the database was replaced while in use; restart labeler")
+
+
+def advice(error: DBAPIError) -> str:
+    """What an error of the driver means, in words, with SQLite's own in brackets."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    words = next((words for start, words in ADVICE if name.startswith(start)), "the database cannot be used")
+    return f"{words} ({' '.join(str(error.orig).split())})"
+
+
+def database_path(url: str) -> Path:
+    """The file that a database URL names.
+
+    Raises:
+        StoreError: another kind of database, or none.
+    """
+    parsed = _parsed(url)
+    dialect = parsed.drivername.partition("+")[0]
+    if dialect in ("postgres", "postgresql"):
+        raise StoreError(f"PostgreSQL is not supported yet; for now keep the log in a file: {EXPECTED}")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise StoreError(f"unknown kind of database '{parsed.drivername}'; {EXPECTED}")
+    if not parsed.database or parsed.database == ":memory:":
+        raise StoreError(f"the log needs a file, since memory is not durable; {EXPECTED}")
+    if parsed.query or parsed.host:
+        raise StoreError(f"a database URL has a file and nothing else; {EXPECTED}")
+    return Path(parsed.database)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        # Not shown: what does not parse may still hold a password.
+        raise StoreError(f"that database URL cannot be read; {EXPECTED}") from None
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the folder of a database, for its owner's eyes only, and see that both can be written.
+
+    Raises:
+        StoreError: they cannot; SQLite would say so later and in fewer words.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent}: cannot make the folder of the database ({error.strerror})") from error
+    if path.is_dir():
+        raise StoreError(f"{path}: this is a folder; name a file in it")
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise StoreError(f"{place}: read-only; give labeler write access, or name another database with --database")
+
+
+def _engine(path: Path, busy_seconds: float, *, pool_size: int, max_overflow: int) -> Engine:
+    return create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        # The driver begins no transaction of its own accord: readers need none, the writer says how.
+        connect_args={"timeout": busy_seconds, "isolation_level": None},
+    )
+
+
+def _never_write(connection: Any, record: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _write_durably(connection: Any, record: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

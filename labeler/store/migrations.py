@@ -1,0 +1,109 @@
+"""How the tables came to be: an ordered list of small steps, each run once, in one transaction with the record of it.
+
+A step is never changed once it is released: a database that ran it will not run it again. Steps are written in SQL and
+not with ``schema.py``, which shows where they lead and moves on with every new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, inspect, select
+
+from labeler.errors import StoreError
+from labeler.store.database import Database
+from labeler.store.schema import migrations
+
+Migration = Callable[[Connection], None]
+MIGRATIONS: list[Migration] = []
+
+
+def step(migration: Migration) -> Migration:
+    """Put a step at the end of the list."""
+    MIGRATIONS.append(migration)
+    return migration
+
+
+def _run(connection: Connection, *statements: str) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+@step
+def m001_events(connection: Connection) -> None:
+    """The log. Nobody who writes to this file, by whatever program, can leave a gap in a stream."""
+    _run(
+        connection,
+        """
+        CREATE TABLE events (
+            position INTEGER NOT NULL PRIMARY KEY,
+            event_id TEXT NOT NULL UNIQUE,
+            conversation_id TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            at TEXT NOT NULL,
+            annotator_id TEXT NOT NULL,
+            body TEXT NOT NULL,
+            UNIQUE (conversation_id, seq)
+        )
+        """,
+        """
+        CREATE TRIGGER events_follow BEFORE INSERT ON events
+        WHEN NEW.seq <> 1 AND NOT EXISTS (
+            SELECT 1 FROM events WHERE conversation_id = NEW.conversation_id AND seq = NEW.seq - 1
+        )
+        BEGIN SELECT RAISE(ABORT, 'a stream has no gaps'); END
+        """,
+        "CREATE INDEX events_by_annotator ON events (annotator_id, conversation_id, kind)",
+        "CREATE INDEX events_about_annotators ON events (position) WHERE conversation_id = annotator_id",
+    )
+
+
+@step
+def m002_conversations(connection: Connection) -> None:
+    """Conversations in the order of their first events. Derived: see ``index.py``, which can rebuild it."""
+    _run(
+        connection,
+        """
+        CREATE TABLE conversations (
+            ordinal INTEGER NOT NULL PRIMARY KEY,
+            conversation_id TEXT NOT NULL UNIQUE,
+            annotator_id TEXT NOT NULL,
+            first_position INTEGER NOT NULL UNIQUE,
+            last_position INTEGER NOT NULL
+        )
+        """,
+        "CREATE INDEX conversations_by_annotator ON conversations (annotator_id, last_position)",
+    )
+
+
+def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
+    """Run the steps that a database has not run yet.
+
+    Raises:
+        StoreError: it belongs to another program or to a newer labeler, or cannot be written.
+    """
+    while (done := _steps_run(database, steps)) < len(steps):
+        _run_step(database, steps[done], done + 1, now)
+
+
+def _steps_run(database: Database, steps: Sequence[Migration]) -> int:
+    with database.reading() as connection:
+        tables = inspect(connection).get_table_names()
+        if migrations.name not in tables:
+            if tables:
+                raise StoreError(f"{database.path}: this database belongs to another program; name another file")
+            return 0
+        names = connection.scalars(select(migrations.c.name).order_by(migrations.c.number)).all()
+    if list(names) != [migration.__name__ for migration in steps[: len(names)]]:
+        raise StoreError(f"{database.path}: written by a newer labeler (its last step is {names[-1]}); update labeler")
+    return len(names)
+
+
+def _run_step(database: Database, migration: Migration, number: int, now: str) -> None:
+    with database.writing() as connection:
+        migrations.create(connection, checkfirst=True)
+        ran = connection.scalar(select(migrations.c.number).where(migrations.c.number == number))
+        if ran is None:  # else another process was first
+            migration(connection)
+            connection.execute(migrations.insert().values(number=number, name=migration.__name__, at=now))

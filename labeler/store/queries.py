@@ -1,0 +1,82 @@
+"""The questions that are asked of the log, each under its name."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, select, union
+
+from labeler.core.events import MessageSent
+from labeler.store.schema import conversations, events, in_annotator_stream
+
+PAGE_EVENTS = 2000
+
+_in_range = (events.c.position > bindparam("after"), events.c.position <= bindparam("upto"))
+_of_conversation = events.c.conversation_id == conversations.c.conversation_id
+
+last_position = select(func.coalesce(func.max(events.c.position), 0))
+first_stream = select(events.c.conversation_id).where(events.c.position == 1)
+by_event_id = select(events).where(events.c.event_id == bindparam("event_id"))
+stream = select(events).where(events.c.conversation_id == bindparam("stream_id")).order_by(events.c.seq)
+in_order = select(events).where(*_in_range).order_by(events.c.position).limit(PAGE_EVENTS)
+about_annotators = in_order.where(in_annotator_stream)
+
+tally = (
+    select(events.c.kind, func.count())
+    .where(events.c.annotator_id == bindparam("annotator_id"))
+    .group_by(events.c.kind)
+)  # fmt: skip
+begun_by = (
+    select(conversations.c.conversation_id)
+    .where(conversations.c.annotator_id == bindparam("annotator_id"))
+    .order_by(conversations.c.last_position.desc())
+    .limit(bindparam("limit"))
+)
+begun_upto = (
+    select(conversations.c.ordinal + 1)
+    .where(conversations.c.first_position <= bindparam("upto"))
+    .order_by(conversations.c.first_position.desc())
+    .limit(1)
+)
+
+_sent = events.alias("sent")
+_first_sent = (
+    select(_sent.c.position)
+    .where(_sent.c.conversation_id == conversations.c.conversation_id, _sent.c.kind == MessageSent.kind)
+    .order_by(_sent.c.seq)
+    .limit(1)
+    .correlate(conversations)
+    .scalar_subquery()
+)
+openers = (
+    select(events)
+    .select_from(conversations)
+    .join(events, events.c.position == _first_sent)
+    .where(conversations.c.conversation_id.in_(bindparam("conversation_ids", expanding=True)))
+)
+
+shard = (
+    select(
+        conversations.c.conversation_id,
+        events.c.position,
+        events.c.event_id,
+        events.c.seq,
+        events.c.kind,
+        events.c.at,
+        events.c.annotator_id,
+        events.c.body,
+    )
+    .join(events, _of_conversation)
+    .where(
+        conversations.c.ordinal >= bindparam("first"),
+        conversations.c.ordinal < bindparam("last"),
+        events.c.position <= bindparam("upto"),
+    )
+    .order_by(conversations.c.ordinal, events.c.seq)
+)
+
+_heard_of = select(events.c.conversation_id).where(in_annotator_stream, *_in_range)
+dirty = union(
+    select(conversations.c.ordinal).join(events, _of_conversation).where(*_in_range),
+    select(conversations.c.ordinal)
+    .join(events, _of_conversation)
+    .where(events.c.annotator_id.in_(_heard_of), events.c.position <= bindparam("upto")),
+)

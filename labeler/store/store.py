@@ -1,0 +1,209 @@
+"""The log of a study: events go in once and for good, and come out in one order for every reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from itertools import groupby, islice
+from operator import itemgetter
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Select
+
+from labeler.core.events import Event, LogStarted, MessageSent, NewEvent
+from labeler.ids import event_id, new_id
+from labeler.store import queries
+from labeler.store.database import Database, database_path, prepare_folder
+from labeler.store.migrations import migrate
+from labeler.store.rows import Row, drafts_of, event_from, event_of
+from labeler.store.writer import Writer, insert_rows
+
+BUSY_SECONDS = 10.0
+WINDOW_GESTURES = 2000
+STUDY_ANNOTATOR = "labeler"
+
+
+def utc_now() -> str:
+    """The time as events keep it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Store:
+    """An open log. Safe to use from any number of threads, and from several processes on one file.
+
+    Every method raises StoreError, one line, when the database cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = Writer(database)
+
+    @classmethod
+    def open(cls, url: str, *, clock: Callable[[], str] = utc_now, busy_seconds: float = BUSY_SECONDS) -> Store:
+        """Open the log at a database URL (``sqlite:///FILE``); made, or brought up to date, if need be.
+
+        ``busy_seconds`` is how long an append waits for other programs that write to the same file.
+        """
+        path = database_path(url)
+        prepare_folder(path)
+        database = Database(path, busy_seconds=busy_seconds)
+        migrate(database, clock())
+        _begin_log(database, clock())
+        return cls(database)
+
+    def close(self) -> None:
+        """Store what was submitted, then let go of the file. A second time does nothing."""
+        self._writer.close()
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ── writing ──
+
+    def submit(self, new: Sequence[NewEvent]) -> Future[list[Event]]:
+        """Have the events of one gesture stored, all or none; the future resolves when they are on disk.
+
+        A gesture that was stored before is not stored again: its stored events are the answer (they may have another
+        ``at`` and ``seq``).
+
+        Raises (through the future):
+            SeqConflict: the seqs do not follow what is stored.
+            EventConflict: an event id is stored with another content.
+            StoreError: the disk is full, the database is locked, ...; nothing of the gesture is stored.
+        """
+        return self._writer.submit(new)
+
+    def append(self, new: Sequence[NewEvent]) -> list[Event]:
+        """Submit, and wait for the commit."""
+        return self.submit(new).result()
+
+    def extend(self, gestures: Iterable[Sequence[NewEvent]]) -> None:
+        """Append many gestures in big transactions; what was stored before is passed over.
+
+        Raises as ``submit``, for the first gesture that is refused; others may be stored.
+        """
+        source = iter(gestures)
+        waiting: list[Future[list[Event]]] = []
+        while window := [self.submit(gesture) for gesture in islice(source, WINDOW_GESTURES)]:
+            _wait_for(waiting)
+            waiting = window
+        _wait_for(waiting)
+
+    # ── reading ──
+
+    @property
+    def source_id(self) -> str:
+        """Where the log comes from: drawn when it began, and kept by dump and load."""
+        with self._database.reading() as connection:
+            return str(connection.scalars(queries.first_stream).one())
+
+    def position(self) -> int:
+        """The position of the last event."""
+        with self._database.reading() as connection:
+            return int(connection.scalars(queries.last_position).one())
+
+    def load(self, stream_id: str) -> list[Event]:
+        """A stream (a conversation, an annotator's, the study's) in the order of ``seq``; empty if it is not there."""
+        with self._database.reading() as connection:
+            return [event_from(row) for row in connection.execute(queries.stream, {"stream_id": stream_id})]
+
+    def find(self, event_id: str) -> Event | None:
+        with self._database.reading() as connection:
+            row = connection.execute(queries.by_event_id, {"event_id": event_id}).one_or_none()
+        return None if row is None else event_from(row)
+
+    def scan(self, after: int = 0, upto: int | None = None) -> Iterator[Event]:
+        """The events with ``after < position <= upto`` in the order of positions, in constant memory."""
+        return self._pages(queries.in_order, after, self.position() if upto is None else upto)
+
+    def conversations_of(self, annotator_id: str, limit: int = 50) -> list[str]:
+        """The conversations that an annotator began, the one with the newest event first."""
+        with self._database.reading() as connection:
+            return list(connection.scalars(queries.begun_by, {"annotator_id": annotator_id, "limit": limit}))
+
+    def openers(self, conversation_ids: Iterable[str]) -> dict[str, str]:
+        """The text of the first user message of each conversation that has one."""
+        with self._database.reading() as connection:
+            found = connection.execute(queries.openers, {"conversation_ids": list(conversation_ids)})
+            sent = {event.conversation_id: event.payload for event in map(event_from, found)}
+        return {key: payload.content for key, payload in sent.items() if isinstance(payload, MessageSent)}
+
+    def tally(self, annotator_id: str) -> dict[str, int]:
+        """How many events of each kind an annotator caused."""
+        with self._database.reading() as connection:
+            return {kind: count for kind, count in connection.execute(queries.tally, {"annotator_id": annotator_id})}
+
+    def annotator_events(self, upto: int) -> Iterator[Event]:
+        """The events about annotators (consent, exclusion, ...) at or below a position, in the order of positions."""
+        return self._pages(queries.about_annotators, 0, upto)
+
+    def conversation_count(self, upto: int) -> int:
+        """How many conversations have their first event at or below a position."""
+        with self._database.reading() as connection:
+            return connection.scalars(queries.begun_upto, {"upto": upto}).one_or_none() or 0
+
+    def shard_rows(self, first: int, last: int, upto: int) -> Iterator[tuple[str, list[Row]]]:
+        """The conversations numbered ``first`` to ``last - 1``, each with its rows at or below a position by ``seq``.
+
+        Numbers are dense, from 0, in the order of first events, and never change. Rows are raw: ``event_of`` reads one.
+        """
+        bounds = {"first": first, "last": last, "upto": upto}
+        with self._database.reading() as connection:
+            rows = connection.execution_options(stream_results=True).execute(queries.shard, bounds)
+            for conversation_id, members in groupby(rows, itemgetter(0)):
+                yield conversation_id, [Row._make(member[1:]) for member in members]
+
+    event_of = staticmethod(event_of)
+
+    def dirty_ordinals(self, after: int, upto: int) -> set[int]:
+        """The numbers of the conversations that the events in ``after < position <= upto`` can have changed.
+
+        Those with such an event, and after one about an annotator all that this annotator ever touched. The cost
+        follows these events and what they touch, not the length of the log.
+        """
+        with self._database.reading() as connection:
+            return set(connection.scalars(queries.dirty, {"after": after, "upto": upto}))
+
+    def _pages(self, statement: Select[Any], after: int, upto: int) -> Iterator[Event]:
+        """Page by page, each with a connection of its own: no reader stands in the way of a checkpoint for long."""
+        while page := self._page(statement, after, upto):
+            yield from page
+            after = page[-1].position
+
+    def _page(self, statement: Select[Any], after: int, upto: int) -> list[Event]:
+        with self._database.reading() as connection:
+            return [event_from(row) for row in connection.execute(statement, {"after": after, "upto": upto})]
+
+
+def _begin_log(database: Database, now: str) -> None:
+    with database.reading() as connection:
+        if connection.scalars(queries.last_position).one():
+            return
+    started = [_log_started(new_id(), now)]
+    with database.writing() as connection:
+        if not connection.scalars(queries.last_position).one():  # else another process was first
+            insert_rows(connection, drafts_of(started), 1)
+
+
+def _log_started(source_id: str, now: str) -> NewEvent:
+    return NewEvent(
+        event_id=event_id(STUDY_ANNOTATOR, source_id, 0),
+        conversation_id=source_id,
+        seq=1,
+        at=now,
+        annotator_id=STUDY_ANNOTATOR,
+        payload=LogStarted(source_id=source_id),
+    )
+
+
+def _wait_for(waiting: Iterable[Future[list[Event]]]) -> None:
+    for outcome in waiting:
+        outcome.result()
