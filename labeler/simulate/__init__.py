@@ -7,7 +7,6 @@ count as part of the seed). Repeating a seed therefore adds nothing, a larger nu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 
 from labeler.core.events import NewEvent
 from labeler.simulate.session import HABITS, Habits, Session
@@ -24,6 +23,7 @@ __all__ = [
     "Model",
     "World",
     "conversation",
+    "gestures_of",
     "quality",
     "simulate",
 ]
@@ -33,11 +33,16 @@ ANNOTATORS = 8
 AT_ONCE = 64
 
 
-def conversation(world: World, number: int) -> list[NewEvent]:
-    """All events of one conversation, in seq order; reachable, since every one comes from a gesture."""
+def gestures_of(world: World, number: int) -> list[list[NewEvent]]:
+    """All gestures of one conversation; reachable, since each is decided on what was there before it."""
     session = Session(world, number)
     tell(session)
-    return session.events
+    return session.history
+
+
+def conversation(world: World, number: int) -> list[NewEvent]:
+    """All events of one conversation, in seq order."""
+    return [event for gesture in gestures_of(world, number) for event in gesture]
 
 
 def simulate(
@@ -48,17 +53,21 @@ def simulate(
     annotators: int = ANNOTATORS,
     report: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[NewEvent]]:
-    """The events of conversations, in batches in the order of a log; memory does not grow with their number.
+    """Gestures in the order of a log, each a list of events that belong together; memory does not grow with them.
 
-    The annotators' consents come first, if the study asks for any. ``report`` is told after each batch how many
-    conversations it held.
+    The annotators' consents come first, if the study asks for any. ``report`` is told from time to time how many more
+    conversations are complete.
     """
     world = World(study, seed, annotators)
     yield from world.consents()
     numbers = range(conversations) if isinstance(conversations, int) else conversations
     for start in range(0, len(numbers), AT_ONCE):
         block = numbers[start : start + AT_ONCE]
-        events = [event for number in block for event in conversation(world, number)]
-        events.sort(key=attrgetter("at"))  # stable: a conversation's own events keep their order
-        yield events
+        gestures = [gesture for number in block for gesture in gestures_of(world, number)]
+        gestures.sort(key=_moment)  # stable: a conversation's own gestures keep their order
+        yield from gestures
         report(len(block))
+
+
+def _moment(gesture: list[NewEvent]) -> str:
+    return gesture[0].at

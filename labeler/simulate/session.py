@@ -57,7 +57,7 @@ HABITS = Habits()
 
 
 class Session:
-    """Gestures on one conversation, each applied as it is made. ``events`` is the conversation's whole history."""
+    """Gestures on one conversation, each applied as it is made. ``history`` is the conversation's whole history."""
 
     def __init__(self, world: World, number: int) -> None:
         self.rng: Random = world.rng(number)
@@ -66,11 +66,10 @@ class Session:
         self.model = self.rng.choices(MODELS, [model.weight for model in MODELS])[0]
         self.clock = number * SPACING + self.rng.randrange(SPACING)
         self.conversation = Conversation(new_id(self.rng, self.clock))
-        self.events: list[NewEvent] = []
+        self.history: list[list[NewEvent]] = []
         self.text, self.topic = prose.opener(self.rng)
         self.taken_back = ""
         self._nonce = f"{world.key}-{number}"
-        self._gestures = 0
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -80,10 +79,12 @@ class Session:
         return self.chance(self.person.accuracy)
 
     def store(self, payloads: Sequence[Payload], seconds: float) -> None:
-        """One gesture, so many seconds after the last."""
+        """One gesture, so many seconds after the last; one that changes nothing leaves nothing."""
         self.clock += int(seconds * SECOND)
-        self._gestures += 1
-        moment, nonce = at(self.clock), f"{self._nonce}-{self._gestures}"
+        if not payloads:
+            return
+        moment, nonce = at(self.clock), f"{self._nonce}-{len(self.history)}"
+        gesture = []
         for index, payload in enumerate(payloads):
             event = NewEvent(
                 event_id=event_id(self.person.id, nonce, index),
@@ -94,7 +95,8 @@ class Session:
                 payload=payload,
             )
             apply(self.conversation, event)
-            self.events.append(event)
+            gesture.append(event)
+        self.history.append(gesture)
 
     # ── what the model does ──
 
@@ -161,7 +163,7 @@ class Session:
     def send(self, text: str) -> Message | None:
         self.taken_back = ""
         payloads = gestures.send(self.conversation, self.new_id(), text, self.draw())
-        if not self.events:
+        if not self.history:
             prompt = self.world.study.system_prompt
             study = self.world.study.name
             started = ConversationStarted(study=study, mode="chat", model=self.model.name, system_prompt=prompt)

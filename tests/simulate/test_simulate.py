@@ -102,7 +102,7 @@ def test_the_events_are_those_of_every_release() -> None:
     events = [event for number in range(50) for event in conversation(World(STUDY, 0, 8), number)]
     assert (
         digest_of(f"{event.event_id} {event.at} {body_json(event.payload)}".encode() for event in events)
-        == "d0d9f19ceaa37067b0550c6349c9405ec1daf16287abbcc1d06202bbdb25b824"
+        == "3c2af5592e0618f798983971d58b58d12510571aa046cb28bad9e5949683b9f3"
     )
 
 
@@ -277,6 +277,13 @@ def test_memory_does_not_grow_with_the_number_of_conversations() -> None:
     finally:
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_nothing_is_a_gesture_that_changes_nothing(log: list[NewEvent]) -> None:
+    gestures = list(simulate(200, study=STUDY))
+    assert all(gestures)
+    assert {len({event.at for event in gesture}) for gesture in gestures} == {1}
+    assert max(map(len, gestures)) == 3
 
 
 def test_progress_is_reported_to_the_last_conversation() -> None:
