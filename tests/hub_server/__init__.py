@@ -1,0 +1,28 @@
+"""A Hub for tests: the part of the Hugging Face Hub's HTTP contract that data sets need, with true state behind it."""
+
+from __future__ import annotations
+
+from tests.hub_server.faults import Answer, Fault, Faults, Gate, Hold, Lost, Reset, Slow, Stall, Zombie
+from tests.hub_server.server import HubServer, Seen
+from tests.hub_server.state import Account, Change, Commit, Entry, Refused, State
+
+__all__ = [
+    "Account",
+    "Answer",
+    "Change",
+    "Commit",
+    "Entry",
+    "Fault",
+    "Faults",
+    "Gate",
+    "Hold",
+    "HubServer",
+    "Lost",
+    "Refused",
+    "Reset",
+    "Seen",
+    "Slow",
+    "Stall",
+    "State",
+    "Zombie",
+]
