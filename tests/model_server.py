@@ -20,7 +20,8 @@ line anywhere in it; other lines are ordinary text. ``Answer.parse`` reads them,
     gate: NAME [N]      hold before token N (default 0, the first) until release(NAME) or POST /_release/NAME
     times: N            the fault hits only the first N requests with these very messages; later ones succeed
     fault: KIND         one of
-        401 403 404 429 500 …   that HTTP status with an OpenAI-style error body (any 300 to 599; 3xx with a Location)
+        401 403 404 429 500 …   that HTTP status with an OpenAI-style error body (any 300 to 599; 3xx with a Location);
+                                its message is what say says
         refuse                  the connection is reset before any answer
         hang                    no answer at all, for ever
         hang-after N            N tokens, then silence for ever
@@ -82,6 +83,11 @@ KNOWN_FIELDS = {
     *("top_logprobs", "tools", "tool_choice", "response_format"),
 }
 DIRECTIVE = re.compile(r"^\s*(say|words|pace|wait|gate|times|fault):[ \t]*(.*?)\s*$", re.MULTILINE)
+LAST_WORDS = {
+    "cut-after": b": that was all\n\n",
+    "error-after": b'data: {"error": {"message": "scripted failure in the stream", "code": 500}}\n\n',
+    "invalid-after": b'data: {"choices": [{"delta"\n\n',
+}
 FAULT = re.compile(r"[345]\d\d|refuse|hang|empty|endless|html|(hang|ping|die|reset|cut|error|invalid|length)-after \d+")
 
 
@@ -330,7 +336,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("/models"):
             self._json(200, {"object": "list", "data": [{"id": "scripted", "object": "model"}]})
         else:
-            self._refuse(404, "no such route")
+            self.refuse(404, "no such route")
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -344,23 +350,23 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("/chat/completions"):
             self._chat(json.loads(raw))
         else:
-            self._refuse(404, "no such route")
+            self.refuse(404, "no such route")
 
     def _chat(self, body: dict[str, Any]) -> None:
         owner = self.server.owner
         received = owner.record(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
         if owner.key is not None and received.headers.get("authorization") != f"Bearer {owner.key}":
             received.outcome = "fault"
-            return self._refuse(401, "Incorrect API key provided.")
+            return self.refuse(401, "Incorrect API key provided.")
         unknown = sorted(set(body) - KNOWN_FIELDS) if owner.strict else []
         if unknown:
             received.outcome = "fault"
-            return self._refuse(400, f"Unrecognized request argument supplied: {', '.join(unknown)}")
+            return self.refuse(400, f"Unrecognized request argument supplied: {', '.join(unknown)}")
         try:
             answer = owner.answer_to(received)
         except ValueError as error:
             received.outcome = "fault"
-            return self._refuse(400, str(error))
+            return self.refuse(400, str(error))
         try:
             _Reply(self, received, answer).play()
         except _Struck:
@@ -373,7 +379,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, status: int, body: Any, **headers: str) -> None:
         self.send_body(status, "application/json", json.dumps(body).encode(), **headers)
 
-    def _refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, message: str) -> None:
+        """An OpenAI-style error."""
         extra = {"Retry-After": "1"} if status == 429 else {}
         if 300 <= status < 400:
             extra = {"Location": "http://elsewhere.example/v1/chat/completions"}
@@ -389,10 +396,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def refuse(self, status: int, message: str) -> None:
-        """An OpenAI-style error."""
-        self._refuse(status, message)
-
 
 class _Reply:
     """One answer being played on one connection."""
@@ -406,8 +409,8 @@ class _Reply:
         """Answer, or fail before, in or after the stream as the script says."""
         kind = self.fault or ""
         if kind.isdigit():
-            self.handler.refuse(int(kind), f"scripted failure {kind}")
-        elif kind == "refuse":
+            return self._refuse(int(kind))
+        if kind == "refuse":
             self._reset()
         elif kind == "hang":
             self._pause(None)
@@ -419,6 +422,10 @@ class _Reply:
             return self._whole()
         self.received.outcome = "fault"
         self.handler.close_connection = True
+
+    def _refuse(self, status: int) -> None:
+        self.received.outcome = "fault"
+        self.handler.refuse(status, self.answer.say or f"scripted failure {status}")
 
     # ── the text ──
 
@@ -506,24 +513,25 @@ class _Reply:
         """Play the fault if this is its place; at the end (None) a fault that asked for more tokens plays too."""
         if not (self.fault or "").endswith("-after") or self.fault == "length-after":
             return
-        if place is not None and place < self.after:
-            return
-        if self.fault == "hang-after":
+        if place is None or place >= self.after:
+            self._play_in_stream(self.fault or "")
+            raise _Struck
+
+    def _play_in_stream(self, fault: str) -> None:
+        if fault == "hang-after":
             self._pause(None)
-        while self.fault == "ping-after":
+        elif fault == "ping-after":
+            self._ping()
+        elif fault == "reset-after":
+            self._reset()
+        elif fault != "die-after":
+            self._write(LAST_WORDS[fault])
+            self._write(b"")
+
+    def _ping(self) -> None:
+        while True:
             self._write(b": still here\n\n")
             self._pause(0.02)
-        if self.fault == "reset-after":
-            self._reset()
-        elif self.fault == "cut-after":
-            self._write(b"")
-        elif self.fault == "error-after":
-            self._event({"error": {"message": "scripted failure in the stream", "type": "scripted", "code": 500}})
-            self._write(b"")
-        elif self.fault == "invalid-after":
-            self._write(b'data: {"choices": [{"delta"\n\n')
-            self._write(b"")
-        raise _Struck
 
     def _hold(self, place: int) -> None:
         if self.answer.gate is None or place != self.answer.gate_at:

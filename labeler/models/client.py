@@ -228,25 +228,45 @@ def chunks_of(outputs: Iterable[ChatCompletionStreamOutput], max_tokens: int) ->
     """
     reader = _Reader(max_tokens)
     try:
-        for output in _parsed(outputs):
-            yield from reader.read(output)
+        for event in _parsed(outputs):
+            yield from reader.read(event)
     except FAILURES:
         if reader.reason is None:  # else the answer was whole, and only the farewell is missing
             raise
     yield reader.last()
 
 
-def _parsed(outputs: Iterable[ChatCompletionStreamOutput]) -> Iterator[ChatCompletionStreamOutput]:
-    """The same, with every way in which the parser stumbles over bytes that are no chunk made one."""
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What is of use in one event of a stream."""
+
+    text: str
+    thought: str
+    reason: str | None
+    usage: Any
+
+    @classmethod
+    def of(cls, output: ChatCompletionStreamOutput) -> _Event:
+        choices = output.choices or []
+        return cls(
+            text="".join(choice.delta.content or "" for choice in choices),
+            thought="".join(choice.delta.reasoning or "" for choice in choices),
+            reason=next((choice.finish_reason for choice in choices if choice.finish_reason), None),
+            usage=output.usage,
+        )
+
+
+def _parsed(outputs: Iterable[ChatCompletionStreamOutput]) -> Iterator[_Event]:
+    """The events, with every way in which the parser stumbles over bytes that are no chunk made one."""
     iterator = iter(outputs)
     while True:
         try:
-            output = next(iterator)
+            event = _Event.of(next(iterator))
         except StopIteration:
             return
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise Garbled from error
-        yield output
+        yield event
 
 
 class _Reader:
@@ -260,21 +280,15 @@ class _Reader:
         self._heard = self._spoke = False
         self._half = ""
 
-    def read(self, output: ChatCompletionStreamOutput) -> Iterator[Chunk]:
+    def read(self, event: _Event) -> Iterator[Chunk]:
         """Take one event in; give its text, if it has any."""
         self._heard = True
-        self._usage = output.usage or self._usage
-        for choice in output.choices or ():
-            try:
-                text, thought = choice.delta.content or "", choice.delta.reasoning or ""
-                self.reason = choice.finish_reason or self.reason
-                whole = self._joined(text)
-            except (AttributeError, TypeError) as error:
-                raise Garbled from error
-            self._count(text + thought)
-            if whole:
-                self._spoke = True
-                yield Chunk(whole)
+        self._usage = event.usage or self._usage
+        self.reason = event.reason or self.reason
+        self._count(event.text + event.thought)
+        if whole := self._joined(event.text):
+            self._spoke = True
+            yield Chunk(whole)
 
     def last(self) -> Chunk:
         """The chunk that ends the answer."""

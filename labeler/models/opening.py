@@ -59,11 +59,18 @@ def _openai(spec: OpenAIModel, environ: Mapping[str, str]) -> Endpoint:
     return Endpoint(
         url=spec.base_url,
         model=spec.model,
-        where=place(spec.base_url),
+        where=_shown(spec),
         key=_key(spec.name, spec.key_env, environ) if spec.key_env else None,
         key_env=spec.key_env,
         extras=({**USAGE, "cache_prompt": False}, USAGE, {}),  # llama.cpp takes the first, OpenAI the second
     )
+
+
+def _shown(spec: OpenAIModel) -> str:
+    try:
+        return place(str(httpx2.URL(spec.base_url)))
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise ModelError(f"model '{spec.name}': its base_url is no address; correct it in the study file") from error
 
 
 def _huggingface(spec: HuggingFaceModel, environ: Mapping[str, str]) -> Endpoint:

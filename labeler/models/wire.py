@@ -106,12 +106,13 @@ def session(url: str | None, patience: float) -> httpx2.Client:
     """A client for one answer from ``url`` (none: the Hub's router).
 
     Proxies of the environment are for other hosts, never for this one. Redirects are not followed, so that a key never
-    travels further than it was sent.
+    travels further than it was sent. No connection is used twice: a server may close an idle one at any moment.
     """
     parts = urlsplit(url or "https://")
     verify: ssl.SSLContext | bool = _trust() if parts.scheme == "https" else False
     timeout = httpx2.Timeout(patience, connect=min(patience, CONNECT_SECONDS))
-    return httpx2.Client(timeout=timeout, trust_env=not is_loopback(parts.hostname), verify=verify)
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.Client(timeout=timeout, limits=limits, trust_env=not is_loopback(parts.hostname), verify=verify)
 
 
 def is_loopback(host: str | None) -> bool:
