@@ -1,0 +1,97 @@
+"""A served study in a process of its own: started as a person starts it, ended or killed by the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import yaml
+
+READY_SECONDS = 60.0
+
+
+class Served:
+    """``labeler serve`` on a free port (the same one again after a restart), in its own working directory."""
+
+    def __init__(self, directory: Path, study: dict[str, object], *options: str, port: int = 0) -> None:
+        self.directory = directory
+        self.config = directory / "study.yaml"
+        self.config.write_text(yaml.safe_dump(study), encoding="utf-8")
+        self.options = options
+        self.port = port
+        self.address = ""
+        self.process: subprocess.Popen[str] | None = None
+        self.errors: list[str] = []
+
+    @property
+    def database(self) -> str:
+        return f"sqlite:///{self.directory}/log.db"
+
+    def start(self) -> Served:
+        """Run it and wait for its one line."""
+        command = [sys.executable, "-m", "labeler", "serve", "--config", str(self.config), "--database", self.database]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port), *self.options],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"},
+        )
+        threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith("labeler: serving"):
+            self.process.wait(READY_SECONDS)
+            raise AssertionError(f"it did not serve: {line!r} {''.join(self.errors)}")
+        self.address = line.rsplit(" ", 1)[1].strip()
+        self.port = int(self.address.rsplit(":", 1)[1])
+        return self
+
+    def _drain(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        self.errors.extend(process.stderr)
+
+    def kill(self) -> None:
+        """kill -9, as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self, seconds: float = 10.0) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def health(self) -> dict[str, object]:
+        answer = httpx.get(f"{self.address}/healthz", timeout=5)
+        answer.raise_for_status()
+        body: dict[str, object] = answer.json()
+        return body
+
+    def wait_down(self, seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while self.process is not None and self.process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def __enter__(self) -> Served:
+        return self if self.process else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
