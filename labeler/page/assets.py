@@ -1,0 +1,52 @@
+"""The page's own scripts and styles: plain ES modules, served as they are under a name that changes with them."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labeler.ids import digest_of
+
+FOLDER = Path(__file__).with_name("assets")
+KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """All files by name, below one path that holds their digest: a browser may keep them for ever."""
+
+    files: Mapping[str, Asset]
+    base: str
+
+    @staticmethod
+    def read(folder: Path = FOLDER) -> Assets:
+        """Read the files once; they do not change while the page is served."""
+        paths = sorted(path for path in folder.iterdir() if path.suffix in KINDS)
+        files = {path.name: Asset(path.read_bytes(), KINDS[path.suffix]) for path in paths}
+        digest = digest_of(part for name, asset in files.items() for part in (name.encode(), asset.body))
+        return Assets(files, f"/page/{digest[:12]}")
+
+    def head(self, settings: Mapping[str, Any]) -> str:
+        """What belongs at the very top of the document: settings, styles and the script, before Gradio's own.
+
+        Gradio adds its ``head`` argument from JavaScript, too late to say which language the page speaks.
+        """
+        known = json.dumps(settings).replace("<", "\\u003c")
+        modules = [name for name in self.files if name.endswith(".js")]
+        preloads = "".join(f'<link rel="modulepreload" href="{self.base}/{name}">' for name in modules)
+        return (
+            f'<script type="application/json" id="labeler-settings">{known}</script>'
+            f'<link rel="stylesheet" href="{html.escape(self.base)}/page.css">'
+            f'<script type="module" src="{self.base}/start.js"></script>{preloads}'
+        )

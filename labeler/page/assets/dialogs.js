@@ -1,0 +1,65 @@
+// Two small dialogs. The browser's own element keeps focus inside, closes on Escape and gives focus back.
+
+const KEYS = [
+  ["l", "Like the last answer, or take the like back"],
+  ["d", "Dislike the last answer, or take the dislike back"],
+  ["r", "Retry: get another answer"],
+  ["e", "Edit the last answer"],
+  ["u", "Undo the last turn"],
+  ["n", "New conversation"],
+  ["Enter", "Send the message"],
+  ["Shift + Enter", "A new line in the message"],
+  ["Escape", "Close this, or cancel an edit"],
+  ["?", "This help"],
+];
+
+function dialog(title, ...children) {
+  const element = document.createElement("dialog");
+  const heading = document.createElement("h2");
+  heading.id = `dialog-${title.replace(/\W+/g, "-").toLowerCase()}`;
+  heading.textContent = title;
+  element.setAttribute("aria-labelledby", heading.id);
+  element.append(heading, ...children);
+  element.addEventListener("close", () => element.remove());
+  document.body.append(element);
+  element.showModal();
+  return element;
+}
+
+function button(name, action, kind = "") {
+  const element = document.createElement("button");
+  Object.assign(element, { type: "button", textContent: name, className: kind });
+  element.addEventListener("click", action);
+  return element;
+}
+
+export function isOpen() {
+  return document.querySelector("dialog[open]") !== null;
+}
+
+export function showHelp() {
+  const list = document.createElement("dl");
+  list.className = "keys";
+  for (const [key, meaning] of KEYS) {
+    const term = document.createElement("dt");
+    term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
+    list.append(term, Object.assign(document.createElement("dd"), { textContent: meaning }));
+  }
+  const element = dialog("Keys", list, button("Close", () => element.close()));
+  element.querySelector("button").focus();
+}
+
+export function confirmThen(title, text, yes) {
+  return new Promise((resolve) => {
+    const paragraph = Object.assign(document.createElement("p"), { textContent: text });
+    const choices = document.createElement("div");
+    choices.className = "choices";
+    let answer = false;
+    choices.append(
+      button("Cancel", () => element.close()),
+      button(yes, () => ((answer = true), element.close()), "danger"),
+    );
+    const element = dialog(title, paragraph, choices);
+    element.addEventListener("close", () => resolve(answer));
+  });
+}

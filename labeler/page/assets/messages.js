@@ -1,0 +1,241 @@
+// What is added to every message: which one it is, what became of it, its siblings, and the panels below it.
+//
+// Gradio draws the k-th visible message as the k-th row and reuses rows by place, so everything here is looked up again
+// after each redraw and carries the id of the message it was made for.
+
+import { perTab } from "./settings.js";
+import { comparePanel, whyPanel, openWhy } from "./panels.js";
+import { post } from "./outbox.js";
+import { away } from "./pulse.js";
+import { notice } from "./status.js";
+import { ask, hindrance, onEcho, prepare } from "./turns.js";
+import { isWaiting, message, onChange, page, voteOf } from "./view.js";
+
+const WRITING = "This answer is still being written. Vote when it has ended.";
+const LINES = {
+  stopped: "Stopped. This is what had been written.",
+  failed: "This answer failed.",
+};
+
+export const rows = () => [...document.querySelectorAll("#chat .message-row")];
+const buttonsOf = (row) => row.parentElement.querySelectorAll(".message-buttons")[rows().indexOf(row)] ?? null;
+
+// ── where a click happened ──
+
+export function rowOf(element) {
+  const own = element.closest?.(".message-row");
+  if (own) return own;
+  const panel = element.closest?.(".message-buttons");
+  if (!panel) return null;
+  return rows().find((row) => buttonsOf(row) === panel) ?? null;
+}
+
+const idOf = (element) => rowOf(element)?.dataset.message ?? null;
+
+// ── drawing ──
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "onclick") element.addEventListener("click", value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function decorate() {
+  const shown = page.view.messages;
+  rows().forEach((row, place) => {
+    const each = shown[place];
+    if (!each) return delete row.dataset.message;
+    stamp(row, each);
+    line(row, each);
+    const buttons = buttonsOf(row);
+    if (!buttons) return undefined;
+    siblings(buttons, each);
+    panels(buttons, each);
+    thumbs(buttons, each);
+    return undefined;
+  });
+}
+
+function stamp(row, each) {
+  const facts = { message: each.id, status: each.status, origin: each.origin };
+  for (const [name, value] of Object.entries(facts)) if (row.dataset[name] !== value) row.dataset[name] = value;
+  row.toggleAttribute("data-empty", each.empty);
+}
+
+function lineOf(each) {
+  if (each.status === "stopped") return each.error ?? LINES.stopped;
+  if (each.status === "failed") return each.error ?? LINES.failed;
+  if (each.status === "writing") return each.error ?? "";
+  return "";
+}
+
+function line(row, each) {
+  const text = lineOf(each);
+  const place = row.querySelector(".flex-wrap");
+  let element = place?.querySelector(":scope > .outcome");
+  if (!text) return element?.remove();
+  if (!element) place.append((element = make("p", { class: "outcome" })));
+  if (element.textContent !== text) element.textContent = text;
+  return element;
+}
+
+// A part of `parent` that is redrawn when its key changes; an empty key removes it.
+function part(parent, name, key, draw) {
+  const old = parent.querySelector(`:scope > .${name}`);
+  if (old?.dataset.key === key) return;
+  old?.remove();
+  if (!key) return;
+  const fresh = draw();
+  fresh.classList.add(name);
+  fresh.dataset.key = key;
+  parent.append(fresh);
+}
+
+function siblings(buttons, each) {
+  const key = each.of > 1 ? `${each.id} ${each.place}/${each.of} ${each.previous} ${each.next}` : "";
+  part(buttons, "siblings", key, () => {
+    const word = each.role === "assistant" ? "answer" : "version";
+    const turn = (label, sign, id) => {
+      const button = make("button", { type: "button", "aria-label": label, title: label }, sign);
+      button.disabled = !id;
+      button.addEventListener("click", () => ask("select", { message: id }));
+      return button;
+    };
+    return make(
+      "span",
+      { role: "group", "aria-label": each.role === "assistant" ? "Answers" : "Versions" },
+      turn(`Previous ${word}`, "‹", each.previous),
+      make("span", { class: "place" }, `${each.place} / ${each.of}`),
+      turn(`Next ${word}`, "›", each.next),
+    );
+  });
+}
+
+function panels(buttons, each) {
+  for (const panel of [comparePanel(each), whyPanel(each)]) {
+    const old = buttons.querySelector(`:scope > .panel-${panel.kind}`);
+    if (old === panel.element) continue;
+    old?.remove();
+    if (panel.element) buttons.append(panel.element);
+  }
+}
+
+// A toggle keeps its name and says its state; Gradio would swap the name instead.
+function thumbs(buttons, each) {
+  for (const [name, value] of [["Like", 1], ["Dislike", -1]]) {
+    const button = buttons.querySelector(`button[title^="${name}"]`);
+    if (!button) continue;
+    const facts = {
+      "aria-labelledby": `name-${name.toLowerCase()}`,
+      "aria-pressed": String(voteOf(each) === value),
+      "data-vote": String(value),
+      "data-saving": String(isWaiting(each.id, "vote")),
+    };
+    for (const [attribute, wanted] of Object.entries(facts)) {
+      if (button.getAttribute(attribute) !== wanted) button.setAttribute(attribute, wanted);
+    }
+  }
+}
+
+// ── clicks, before Gradio sees them ──
+
+function onThumb(event, button) {
+  const each = message(idOf(button));
+  if (!each) return stop(event);
+  if (each.status === "writing") {
+    notice(WRITING);
+    return stop(event);
+  }
+  const pressed = Number(button.dataset.vote);
+  const value = voteOf(each) === pressed ? 0 : pressed;
+  post({ kind: "vote", message: each.id, value });
+  openWhy(each.id, value !== 0);
+  return undefined;
+}
+
+function stop(event) {
+  event.stopImmediatePropagation();
+  event.preventDefault();
+}
+
+const TURNS = { Retry: "retry", Undo: "undo", Edit: "edit", Submit: "edit", Clear: "clear" };
+
+function onClick(event) {
+  const button = event.target.closest?.("#chat button");
+  if (!button) return;
+  if (button.dataset.vote) return void onThumb(event, button);
+  const name = button.getAttribute("aria-label");
+  const kind = TURNS[name];
+  if (!kind) return;
+  const hindered = away ? "The server cannot be reached. Wait until it is back." : hindrance(kind);
+  if (hindered) {
+    notice(hindered);
+    stop(event);
+  } else if (name === "Submit") {
+    const text = rowOf(button)?.querySelector("textarea")?.value ?? "";
+    prepare("edit", { message: idOf(button), text });
+  }
+}
+
+// ── an edit under way survives a reload ──
+
+function keepEdit(event) {
+  if (event.target.matches?.("#chat textarea")) perTab.set("edit", { id: idOf(event.target), text: event.target.value });
+}
+
+function editor(id) {
+  const row = rows().find((each) => each.dataset.message === id);
+  return { row, area: row?.querySelector("textarea"), button: row && buttonsOf(row)?.querySelector("button[title=Edit]") };
+}
+
+export function reopenEdit(id, text) {
+  editor(id).button?.click();
+  requestAnimationFrame(() => {
+    const { area } = editor(id);
+    if (!area) return;
+    area.value = text;
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+    perTab.set("edit", { id, text });
+  });
+}
+
+let restored = false;
+
+function restoreEdit() {
+  const kept = perTab.get("edit");
+  if (restored || !page.ready || page.view.running) return;
+  if (kept && !editor(kept.id).button) {
+    if (!message(kept.id)) restored = true;
+    return;
+  }
+  restored = true;
+  if (kept) reopenEdit(kept.id, kept.text);
+}
+
+function settled(made, echo) {
+  if (made.kind !== "edit") return;
+  if (echo.ok) perTab.remove("edit");
+  else if (message(made.message)) setTimeout(() => reopenEdit(made.message, made.text), 300);
+}
+
+export function startMessages() {
+  for (const name of ["Like", "Dislike"]) {
+    document.body.append(make("span", { id: `name-${name.toLowerCase()}`, hidden: "" }, name));
+  }
+  document.addEventListener("click", onClick, true);
+  document.addEventListener("input", keepEdit);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.('#chat button[aria-label="Cancel"]')) perTab.remove("edit");
+  });
+  onEcho(settled);
+  const redraw = () => {
+    decorate();
+    restoreEdit();
+  };
+  onChange(redraw);
+  new MutationObserver(redraw).observe(document.documentElement, { childList: true, subtree: true });
+}

@@ -1,0 +1,57 @@
+// Is the server there, and is it the process that drew this page?
+//
+// A page whose server went away says so within seconds, click or no click. When it is back, under another boot id or
+// after a broken connection, votes are delivered first and the page then loads itself anew: Gradio would otherwise go
+// on as if nothing had happened and drop every gesture.
+
+import { deliver } from "./outbox.js";
+import { notice, setStatus } from "./status.js";
+import { page } from "./view.js";
+
+const EVERY_MS = 1500;
+const TIMEOUT_MS = 1500;
+const LONGEST_DELIVERY_MS = 5000;
+const AWAY = "The server cannot be reached. Votes and drafts are kept in this browser.";
+
+let missed = 0;
+export let away = false;
+
+async function beat() {
+  const response = await fetch("api/alive", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!response.ok) throw new Error("not well");
+  return (await response.json()).boot;
+}
+
+function lost(error) {
+  missed += 1;
+  // A refused connection is certain at once; a slow answer may only be a busy machine.
+  if (error.name === "TimeoutError" && missed < 2) return;
+  away = true;
+  setStatus("pulse", "lost", AWAY);
+}
+
+async function found(boot) {
+  missed = 0;
+  const other = page.boot !== null && boot !== page.boot;
+  if (!away && !other) return;
+  notice("The server is back. Loading where you were.");
+  await Promise.race([deliver(), new Promise((resolve) => setTimeout(resolve, LONGEST_DELIVERY_MS))]);
+  away = false;
+  setStatus("pulse", "idle");
+  window.location.reload();
+}
+
+async function watch() {
+  let wait = EVERY_MS;
+  try {
+    await found(await beat());
+  } catch (error) {
+    lost(error);
+    wait = missed === 1 && !away ? 0 : EVERY_MS;
+  }
+  setTimeout(watch, wait);
+}
+
+export function startPulse() {
+  setTimeout(watch, EVERY_MS);
+}

@@ -1,0 +1,32 @@
+// The page's script: what Gradio does not do. Loaded before Gradio's own, as plain ES modules.
+//
+//   english   the page speaks one language          outbox    votes on their way, kept until acknowledged
+//   settings  what the server said at load          pulse     is the server there, and is it the same one
+//   view      what the server showed last           turns     gestures that travel through Gradio
+//   messages  what is added to every message        composer  the message box, drafts, Send and Stop
+//   panels    "Why?", "Was this answer better?"     sidebar   progress, conversations, who I am
+//   status    Saving, Saved, Not saved              keys      one key a gesture, and the help dialog
+//   mend      Gradio's accessibility faults         focus     is never lost to a redraw
+
+import "./english.js";
+import { startComposer } from "./composer.js";
+import { startFocus } from "./focus.js";
+import { startKeys } from "./keys.js";
+import { startMending } from "./mend.js";
+import { startMessages } from "./messages.js";
+import { startOutbox } from "./outbox.js";
+import { startPulse } from "./pulse.js";
+import { startSidebar } from "./sidebar.js";
+import { startStatus } from "./status.js";
+import { startTurns } from "./turns.js";
+
+startTurns();
+startOutbox();
+startMessages();
+startComposer();
+startSidebar();
+startStatus();
+startKeys();
+startFocus();
+startMending();
+startPulse();

@@ -1,0 +1,187 @@
+// Gestures that travel through Gradio: everything that moves the conversation.
+//
+// Each carries what the annotator saw (conversation, turn_seq, message ids) and a nonce; the server answers with a view
+// and an echo of the nonce. Until the echo comes the gesture is pending, and only Stop, Clear and New may overtake it.
+
+import { newNonce, perTab } from "./settings.js";
+import { notice, onSaveAgain, setStatus } from "./status.js";
+import { answers, changed, onChange, page, setView, voteOf } from "./view.js";
+
+const PATIENCE_MS = 15_000;
+const STORES = ["send", "retry", "edit", "undo", "clear", "select", "accept_consent", "withdraw_consent"];
+const OVERTAKES = ["open", "new", "stop", "clear", "accept_consent", "withdraw_consent"];
+const KEPT = ["send", "edit"]; // they hold words: made again, under the same nonce, by the page's next load
+const NO_ANSWER = "The server has not answered yet. Your text is kept.";
+const WRITING = "An answer is being written. Press Stop, or wait for its end.";
+
+const listeners = [];
+let triggers = null; // { turn, paint }: how to make Gradio run its listeners
+let asked = null; // what the next event through the bridge stands for
+let pending = null;
+let unsaved = null;
+let lastStamp = -1;
+let painted = "";
+
+// `listener(claims, echo)` hears what became of each gesture.
+export function onEcho(listener) {
+  listeners.push(listener);
+}
+
+export function isPending() {
+  return pending !== null && !["open", "stop"].includes(pending.kind);
+}
+
+// Why a gesture cannot be made now, or "".
+export function hindrance(kind) {
+  if (OVERTAKES.includes(kind)) return "";
+  if (kind !== "select" && page.view.running) return WRITING;
+  return isPending() ? "One moment: the last gesture is still on its way." : "";
+}
+
+function claims(kind, more) {
+  const { conversation, turn_seq } = page.view;
+  return { kind, nonce: newNonce(), conversation: page.ready ? conversation : null, turn_seq, ...more };
+}
+
+// The gesture that a Gradio event stands for; `source` is the event's name.
+function gesture(source) {
+  const made = asked ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
+  asked = null;
+  begin(made);
+  return [made, null];
+}
+
+function begin(made) {
+  clearTimeout(pending?.timer);
+  pending = { ...made, timer: setTimeout(() => gaveUp(made), PATIENCE_MS) };
+  if (KEPT.includes(made.kind)) perTab.set("turn", made);
+  if (STORES.includes(made.kind)) setStatus("turn", "saving");
+  notice("");
+  changed();
+}
+
+function gaveUp(made) {
+  if (pending?.nonce !== made.nonce) return;
+  pending = null;
+  if (STORES.includes(made.kind)) {
+    unsaved = made;
+    setStatus("turn", "lost", NO_ANSWER);
+  }
+  changed();
+}
+
+// Says what the very next Gradio event stands for; used where Gradio's event does not carry enough.
+export function prepare(kind, more = {}) {
+  asked = claims(kind, more);
+}
+
+// Makes a gesture without a Gradio component of its own.
+export function ask(kind, more = {}) {
+  const line = hindrance(kind);
+  if (line) return notice(line);
+  prepare(kind, more);
+  triggers?.turn({});
+}
+
+function askAgain(made) {
+  unsaved = null;
+  asked = made;
+  triggers?.turn({});
+}
+
+// ── what the server says ──
+
+function heard(facts) {
+  const stale = facts.boot === page.boot && facts.stamp < lastStamp;
+  lastStamp = Math.max(lastStamp, facts.stamp);
+  const first = !page.ready;
+  setView(facts);
+  if (facts.echo.nonce && facts.echo.nonce === pending?.nonce) settle(facts.echo);
+  else if (!facts.echo.ok && !facts.echo.nonce) notice(facts.echo.line);
+  writeHash();
+  changed();
+  if (stale) ask("open", { conversation: page.view.conversation }); // an older watcher spoke last
+  if (first) resume();
+}
+
+function settle(echo) {
+  const made = pending;
+  clearTimeout(made.timer);
+  pending = null;
+  if (KEPT.includes(made.kind)) perTab.remove("turn");
+  if (STORES.includes(made.kind)) {
+    unsaved = echo.again ? made : null;
+    setStatus("turn", echo.ok ? "saved" : echo.again ? "lost" : "idle", echo.line);
+  }
+  if (!echo.ok) notice(echo.line);
+  for (const listener of listeners) listener(made, echo);
+}
+
+// A send or an edit that the last page made and never heard of: the same nonce makes it happen once.
+function resume() {
+  const made = perTab.get("turn");
+  perTab.remove("turn");
+  if (made && made.conversation === page.view.conversation) setTimeout(() => askAgain(made));
+}
+
+// ── which conversation this tab is in: the part after # ──
+
+function fromHash() {
+  const name = decodeURIComponent(window.location.hash.slice(1));
+  if (name === "new") return "";
+  return /^[0-9a-f-]{36}$/.test(name) ? name : null;
+}
+
+function writeHash() {
+  const hash = `#${page.view.conversation || "new"}`;
+  if (window.location.hash !== hash) history.replaceState(null, "", hash);
+}
+
+export function openConversation(id) {
+  if (id !== page.view.conversation) history.pushState(null, "", `#${id || "new"}`);
+  ask("open", { conversation: id });
+}
+
+// ── thumbs: painted here, never by the server's handlers ──
+
+function thumbs() {
+  const names = { 1: "Like", "-1": "Dislike" };
+  const value = answers().map((answer) => names[voteOf(answer)] ?? null);
+  painted = JSON.stringify(value);
+  return [{ __type__: "update", feedback_value: value }];
+}
+
+function paint() {
+  const names = JSON.stringify(answers().map((answer) => ({ 1: "Like", "-1": "Dislike" })[voteOf(answer)] ?? null));
+  if (names !== painted) triggers?.paint();
+}
+
+function watchView() {
+  let last = "";
+  const look = () => {
+    const text = document.querySelector("#bridge [data-view]")?.dataset.view;
+    if (!text || text === last) return;
+    last = text;
+    heard(JSON.parse(text));
+  };
+  new MutationObserver(look).observe(document.documentElement, {
+    attributes: true,
+    attributeFilter: ["data-view"],
+    childList: true,
+    subtree: true,
+  });
+}
+
+export function startTurns() {
+  window.labeler = {
+    connect: (turn, paintNow) => {
+      triggers = { turn, paint: paintNow };
+    },
+    gesture,
+    thumbs,
+  };
+  watchView();
+  onChange(paint);
+  onSaveAgain(() => unsaved && askAgain(unsaved));
+  window.addEventListener("popstate", () => ask("open", { conversation: fromHash() }));
+}

@@ -1,0 +1,130 @@
+"""The layout: a sidebar, the chat, a message box, and which gesture each of them makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from labeler.page.toolkit import gr
+from labeler.page.turns import Tab, Turns
+from labeler.study import Study
+
+WELCOME = "## {title}\nAsk something, then judge the answers."
+BRIDGE = "window.labeler.connect((detail) => trigger('click', detail), () => trigger('submit'));"
+# Watchers may run for minutes and many at once, and a gesture must never wait for another one's watcher.
+WATCHING: dict[str, Any] = {
+    "api_visibility": "private",
+    "concurrency_limit": None,
+    "trigger_mode": "multiple",
+    "show_progress": "hidden",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The components that events need."""
+
+    chat: Any
+    bridge: Any
+    buttons: dict[str, Any]
+
+
+def build_blocks(study: Study, turns: Turns) -> gr.Blocks:
+    """The page as Gradio blocks, wired to its handlers."""
+    with gr.Blocks(title=study.title, analytics_enabled=False, fill_height=True, fill_width=True) as blocks:
+        _sidebar(study)
+        _consent_screen(study)
+        parts = _chat(study)
+        _wire(blocks, parts, turns)
+    return blocks
+
+
+def theme() -> gr.Theme:
+    """Quiet neutrals and one accent; fonts of the machine, so that nothing is fetched."""
+    return gr.themes.Base(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+    )
+
+
+def _sidebar(study: Study) -> None:
+    # It starts closed, and the script opens it where there is room: Gradio's own start would cover a phone's page.
+    with gr.Sidebar(open=False, width=300, elem_id="sidebar"):
+        gr.HTML('<div id="sidebar-top"></div>', elem_id="sidebar-head", container=False, padding=False)
+        if study.guidelines:
+            with gr.Accordion("Guidelines", open=True, elem_id="guidelines"):
+                gr.Markdown(study.guidelines)
+        gr.HTML('<div id="sidebar-facts"></div>', elem_id="sidebar-rest", container=False, padding=False)
+
+
+def _consent_screen(study: Study) -> None:
+    if study.consent is None:
+        return
+    with gr.Column(elem_id="consent"):
+        gr.Markdown(study.consent.text, elem_id="consent-text")
+        gr.HTML('<div id="consent-actions"></div>', container=False, padding=False)
+
+
+def _chat(study: Study) -> Parts:
+    avatars = (study.avatars.user, study.avatars.assistant)
+    with gr.Column(elem_id="chat-screen", scale=1):
+        chat = gr.Chatbot(
+            elem_id="chat",
+            show_label=False,
+            container=False,
+            height="100%",
+            scale=1,
+            layout="bubble",
+            group_consecutive_messages=False,
+            editable="all",
+            buttons=["copy"],
+            feedback_value=[],
+            avatar_images=avatars if any(avatars) else None,
+            placeholder=WELCOME.format(title=study.title),
+            examples=[{"text": prompt} for prompt in study.prompts] or None,
+            allow_file_downloads=False,
+        )
+        with gr.Column(elem_id="composer"):
+            gr.Textbox(
+                label="Your message",
+                show_label=False,
+                container=False,
+                lines=1,
+                max_lines=12,
+                placeholder="Write a message",
+                elem_id="box",
+            )
+            with gr.Row(elem_id="actions"):
+                buttons = {
+                    "new": gr.Button("New conversation", elem_id="new", size="sm"),
+                    "stop": gr.Button("Stop", elem_id="stop", size="sm"),
+                    "send": gr.Button("Send", elem_id="send", variant="primary", size="sm"),
+                }
+        gr.HTML('<div id="status-line"></div>', elem_id="status", container=False, padding=False)
+        bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, container=False, padding=False)
+    return Parts(chat, bridge, buttons)
+
+
+def _wire(blocks: gr.Blocks, parts: Parts, turns: Turns) -> None:
+    """Every event takes its gesture from the script, which knows what the annotator saw; Gradio's copy is not read."""
+    claims = gr.JSON(visible=False)
+    tab = gr.State(Tab())
+    shown = [parts.chat, parts.bridge]
+    events = {
+        blocks.load: "load",
+        parts.chat.retry: "retry",
+        parts.chat.undo: "undo",
+        parts.chat.edit: "edit",
+        parts.chat.clear: "clear",
+        parts.buttons["send"].click: "send",
+        parts.buttons["stop"].click: "stop",
+        parts.buttons["new"].click: "new",
+        parts.bridge.click: "bridge",
+    }
+    for event, source in events.items():
+        event(turns.act, [claims, tab], shown, js=f"() => window.labeler.gesture('{source}')", **WATCHING)
+    # Thumbs are painted by the browser alone: answering them from a handler would cost most of the speed of a vote.
+    for event in (parts.chat.like, parts.bridge.submit):
+        event(None, None, [parts.chat], js="() => window.labeler.thumbs()", queue=False, trigger_mode="multiple")

@@ -1,0 +1,58 @@
+"""Who is annotating: an anonymous identity per browser, in a signed cookie.
+
+The cookie proves that this server gave the id to this browser, nothing more. Its name holds the source id, since
+browsers share cookies between ports and one machine may serve several studies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+
+from labeler.ids import new_id
+
+YEAR_SECONDS = 365 * 24 * 3600
+MAC_HEX = 40
+ANNOTATOR = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Gives out and checks the cookies of one study. ``secure`` keeps them to https."""
+
+    key: bytes
+    source_id: str
+    secure: bool = False
+
+    @property
+    def cookie_name(self) -> str:
+        return f"labeler_{self.source_id}"
+
+    def annotator_in(self, cookie_header: str | None) -> str | None:
+        """The annotator that a ``Cookie`` header proves, or ``None`` if it proves nobody."""
+        for pair in (cookie_header or "").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == self.cookie_name:
+                return self._proven(value)
+        return None
+
+    def newcomer(self) -> str:
+        """A fresh annotator id."""
+        return new_id()
+
+    def set_cookie(self, annotator_id: str) -> str:
+        """The ``Set-Cookie`` header that gives, or renews, an identity."""
+        value = f"{annotator_id}.{self._mac(annotator_id)}"
+        secure = "; Secure" if self.secure else ""
+        return f"{self.cookie_name}={value}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+
+    def _proven(self, value: str) -> str | None:
+        annotator_id, _, mac = value.partition(".")
+        genuine = hmac.compare_digest(mac.encode(), self._mac(annotator_id).encode())
+        return annotator_id if genuine and ANNOTATOR.fullmatch(annotator_id) else None
+
+    def _mac(self, annotator_id: str) -> str:
+        message = f"annotator\0{self.source_id}\0{annotator_id}".encode()
+        return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:MAC_HEX]

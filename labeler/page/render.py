@@ -1,0 +1,120 @@
+"""From a view to what Gradio draws and what the browser script knows."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from labeler.chat import Shown, View
+from labeler.page.toolkit import gr
+from labeler.study import Consent
+
+THUMBS = {1: "Like", -1: "Dislike", 0: None}
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What became of one gesture: told once, recognised by its nonce.
+
+    ``line`` is for people; ``text`` goes back into the message box; ``again`` says that the very same gesture may be
+    made again, because only the store refused it.
+    """
+
+    nonce: str = ""
+    kind: str = "open"
+    ok: bool = True
+    again: bool = False
+    line: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Everything one render shows. ``boot`` names the server process, ``annotator`` the one who looks.
+
+    Without a ``view`` the page keeps what it shows: the conversation cannot be read now.
+    """
+
+    boot: str
+    annotator: str
+    view: View | None
+    echo: Echo
+    consent: Consent | None = None
+
+
+def chat_update(frame: Frame) -> dict[str, Any]:
+    """What changes in the Chatbot."""
+    update: dict[str, Any]
+    if frame.view is None:
+        update = gr.skip()
+    else:
+        update = gr.update(value=chat_messages(frame.view.shown), feedback_value=feedback(frame.view.shown))
+    return update
+
+
+def chat_messages(shown: Sequence[Shown]) -> list[dict[str, Any]]:
+    """Messages as the Chatbot takes them.
+
+    Text goes in as a list of parts: Gradio strips the indentation of plain strings, which would break code blocks.
+    """
+    return [
+        {
+            "role": message.role,
+            "content": [{"type": "text", "text": message.text}],
+            "metadata": {"id": message.id},
+        }
+        for message in shown
+    ]
+
+
+def feedback(shown: Sequence[Shown]) -> list[str | None]:
+    """One thumb for each answer, in order."""
+    return [THUMBS[message.vote] for message in shown if message.role == "assistant"]
+
+
+def facts(frame: Frame, stamp: int) -> dict[str, Any]:
+    """What the browser script needs to know. ``stamp`` grows with every render of a server process."""
+    known = {
+        "boot": frame.boot,
+        "stamp": stamp,
+        "annotator": frame.annotator,
+        "consent": frame.consent.version if frame.consent else None,
+        "echo": asdict(frame.echo),
+        "view": None,
+    }
+    if frame.view is not None:
+        known["view"] = {
+            "conversation": frame.view.conversation_id,
+            "turn_seq": frame.view.turn_seq,
+            "running": frame.view.running,
+            "messages": [_message_facts(message) for message in frame.view.shown],
+        }
+    return known
+
+
+def _message_facts(message: Shown) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "role": message.role,
+        "status": message.status,
+        "empty": not message.text.strip(),
+        "origin": message.origin,
+        "error": message.error,
+        "vote": message.vote,
+        "reasons": list(message.reasons),
+        "comment": message.comment,
+        "place": message.place,
+        "of": message.of,
+        "previous": message.previous_id,
+        "next": message.next_id,
+        "question": message.question,
+        "compared": message.compared,
+    }
+
+
+def hidden_element(frame: Frame, stamp: int) -> str:
+    """The facts as an element that nobody sees, inert whatever the texts hold."""
+    return f'<i hidden data-view="{html.escape(json.dumps(facts(frame, stamp)))}"></i>'

@@ -1,0 +1,204 @@
+"""Gestures that come through Gradio: apply one, then watch the conversation until nothing runs in it.
+
+Answers belong to the server. What runs here only watches them, so a reload, a closed tab or another conversation stops
+a watcher and nothing else. Of several watchers of one tab only the latest goes on; the others end by showing what is
+true by then, because Gradio repeats the last thing a handler said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from labeler.chat import Claim, Recorder
+from labeler.chat.views import EMPTY
+from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
+from labeler.page.identity import Identity
+from labeler.page.render import Echo, Frame, chat_update, hidden_element
+from labeler.page.toolkit import gr
+from labeler.page.wire import Turn, parse_turn
+
+WATCH_SECONDS = 0.2
+THREADS = 32
+NO_COOKIE = "This browser keeps no cookies for this page, so nothing can be stored. Allow them and reload."
+BROKEN = "Something went wrong on the server. Nothing was stored; reload the page and try again."
+
+T = TypeVar("T")
+Update = tuple[dict[str, Any], str]
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Tab:
+    """One page load. Nothing in it must survive a restart: it only says which of a tab's watchers is the latest."""
+
+    watcher: int = 0
+    conversation_id: str = ""
+
+    def take(self, conversation_id: str) -> int:
+        """Become the tab's watcher; older ones find out at their next look."""
+        self.watcher += 1
+        self.conversation_id = conversation_id
+        return self.watcher
+
+
+@dataclass(slots=True)
+class Turns:
+    """The handlers behind the page's Gradio events."""
+
+    recorder: Recorder
+    identity: Identity
+    boot_id: str
+    _stamps: Iterator[int] = field(default_factory=itertools.count)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="page"))
+
+    async def act(self, claims: Any, tab: Tab, request: gr.Request) -> AsyncIterator[Update]:
+        """Apply one gesture and yield renders until no answer is being written in what the tab shows."""
+        annotator = self.identity.annotator_in(request.headers.get("cookie"))
+        if annotator is None:
+            yield self._update(Frame(self.boot_id, "", EMPTY, Echo(ok=False, line=NO_COOKIE)))
+            return
+        conversation_id, echo = await self._in_thread(lambda: self._apply(annotator, claims))
+        async for update in self._watch(tab, annotator, conversation_id, echo):
+            yield update
+
+    # ── applying ──
+
+    def _apply(self, annotator: str, claims: object) -> tuple[str, Echo]:
+        """What to show next, and what became of the gesture. Never raises: every failure is a line on the page."""
+        turn = Turn(kind="open")
+        try:
+            turn = parse_turn(claims)
+            conversation_id, text = _APPLIED[turn.kind](self.recorder, annotator, turn)
+            return conversation_id, Echo(turn.nonce, turn.kind, text=text)
+        except (StoreError, GestureRefused) as error:
+            again = isinstance(error, StoreError) and not isinstance(error, SeqConflict)
+            echo = Echo(turn.nonce, turn.kind, ok=False, again=again, line=str(error))
+        except Exception:  # noqa: BLE001 - the page must stay alive, and a traceback is not for annotators
+            _LOG.exception("a gesture failed")
+            echo = Echo(turn.nonce, turn.kind, ok=False, line=BROKEN)
+        return self._standing(annotator, turn), echo
+
+    def _standing(self, annotator: str, turn: Turn) -> str:
+        """What to show after a failure: the conversation the page was in, if it is theirs."""
+        try:
+            return _opened(self.recorder, annotator, turn)[0]
+        except LabelerError:
+            return ""
+
+    # ── watching ──
+
+    async def _watch(self, tab: Tab, annotator: str, conversation_id: str, echo: Echo) -> AsyncIterator[Update]:
+        mine = tab.take(conversation_id)
+        before: Frame | None = None
+        while True:
+            frame = await self._in_thread(lambda: self._frame(annotator, conversation_id, echo))
+            if tab.watcher != mine:
+                yield self._update(await self._in_thread(lambda: self._frame(annotator, tab.conversation_id, Echo())))
+                return
+            if frame != before:
+                yield self._update(frame)
+                before = frame
+            if frame.view is None or not frame.view.running:
+                return
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def _frame(self, annotator: str, conversation_id: str, echo: Echo) -> Frame:
+        try:
+            consent = self.recorder.consent_needed(annotator)
+            view = self.recorder.view(annotator, "" if consent else conversation_id)
+            return Frame(self.boot_id, annotator, view, echo, consent)
+        except LabelerError as error:
+            return Frame(self.boot_id, annotator, None, Echo(echo.nonce, echo.kind, ok=False, line=str(error)))
+
+    def _update(self, frame: Frame) -> Update:
+        return chat_update(frame), hidden_element(frame, next(self._stamps))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+# ── one function a kind: applies it and says which conversation to show, and what goes into the message box ──
+
+Applied = tuple[str, str]
+
+
+def _claim(turn: Turn) -> Claim:
+    return Claim(turn.conversation or "", turn.turn_seq, turn.nonce)
+
+
+def _opened(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    """Open what the page names; a page that names nothing gets the conversation used last."""
+    if turn.conversation is None:
+        return recorder.latest(annotator), ""
+    return recorder.view(annotator, turn.conversation).conversation_id, ""
+
+
+def _new(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    if turn.conversation:
+        recorder.stop(annotator, turn.conversation)
+    return "", ""
+
+
+def _sent(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    return recorder.send(annotator, _claim(turn), turn.text), ""
+
+
+def _retried(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    recorder.retry(annotator, _claim(turn))
+    return turn.conversation or "", ""
+
+
+def _edited(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    recorder.edit(annotator, _claim(turn), turn.message, turn.text)
+    return turn.conversation or "", ""
+
+
+def _undone(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    return turn.conversation or "", recorder.undo(annotator, _claim(turn))
+
+
+def _cleared(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    recorder.clear(annotator, _claim(turn))
+    return "", ""
+
+
+def _selected(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    recorder.select(annotator, _claim(turn), turn.message)
+    return turn.conversation or "", ""
+
+
+def _stopped(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    if turn.conversation:
+        recorder.stop(annotator, turn.conversation)
+    return turn.conversation or "", ""
+
+
+def _agreed(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    recorder.give_consent(annotator, turn.nonce, turn.version)
+    return _opened(recorder, annotator, turn)
+
+
+def _withdrew(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
+    recorder.withdraw_consent(annotator, turn.nonce)
+    return "", ""
+
+
+_APPLIED: dict[str, Callable[[Recorder, str, Turn], Applied]] = {
+    "open": _opened,
+    "new": _new,
+    "send": _sent,
+    "retry": _retried,
+    "edit": _edited,
+    "undo": _undone,
+    "clear": _cleared,
+    "select": _selected,
+    "stop": _stopped,
+    "accept_consent": _agreed,
+    "withdraw_consent": _withdrew,
+}

@@ -1,0 +1,89 @@
+"""What the browser may say: the shapes of gestures, checked at the door.
+
+Everything in here is a claim. Whether the conversation exists, is this annotator's and still stands where the page saw
+it is for the recorder to decide.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from labeler.chat import MAX_COMMENT
+from labeler.core.events import Winner
+from labeler.errors import GestureRefused
+
+Id = Annotated[str, Field(max_length=64)]
+Kind = Literal[
+    "open", "new", "send", "retry", "edit", "undo", "clear", "select", "stop", "accept_consent", "withdraw_consent"
+]
+COMMENT_BYTES = 12 * MAX_COMMENT  # a character is at most twelve bytes of JSON
+MALFORMED = "That gesture is malformed. Reload the page."
+
+
+class _Door(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Turn(_Door):
+    """A gesture that comes through a Gradio event; ``conversation`` is ``None`` when the page shows none yet."""
+
+    kind: Kind
+    nonce: Id = ""
+    conversation: Id | None = None
+    turn_seq: int = Field(0, ge=0)
+    message: Id = ""
+    text: str = ""
+    version: str = ""
+
+
+class VoteGesture(_Door):
+    kind: Literal["vote"]
+    nonce: Id
+    conversation: Id
+    message: Id
+    value: Literal[-1, 0, 1]
+
+
+class ReasonGesture(_Door):
+    kind: Literal["reason"]
+    nonce: Id
+    conversation: Id
+    message: Id
+    reasons: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=100)
+    comment: str = ""
+
+
+class CompareGesture(_Door):
+    """``message`` is the new answer of a retry; ``winner`` is ``b`` for it, ``a`` for the one before it."""
+
+    kind: Literal["compare"]
+    nonce: Id
+    conversation: Id
+    message: Id
+    winner: Literal["a", "b", "tie"] | None
+
+    @property
+    def decided(self) -> Winner | None:
+        return self.winner
+
+
+Posted = Annotated[VoteGesture | ReasonGesture | CompareGesture, Field(discriminator="kind")]
+_POSTED: TypeAdapter[Posted] = TypeAdapter(Posted)
+
+
+def parse_turn(claims: object) -> Turn:
+    """Check what a Gradio event carried. Raises GestureRefused."""
+    try:
+        return Turn.model_validate(claims)
+    except ValidationError as error:
+        raise GestureRefused(MALFORMED) from error
+
+
+def parse_posted(body: bytes) -> Posted:
+    """Check the body of a gesture that came over our own route. Raises GestureRefused."""
+    try:
+        return _POSTED.validate_json(body)
+    except ValidationError as error:
+        raise GestureRefused(MALFORMED) from error
