@@ -24,7 +24,7 @@ FORMAT = 1
 _HEX = re.compile(r"[0-9a-f]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_SHARD_PATH = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-z0-9_]+-\d{5,}-[0-9a-f]{12}\.parquet")
+SHARD_PATH = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-z0-9_]+-\d{5,}-[0-9a-f]{12}\.parquet")
 
 ShardKey = tuple[str, str, int]
 """Config, split and shard number: what a shard is, whichever rows it holds at the moment."""
@@ -124,11 +124,7 @@ def same_rows(a: Manifest, b: Manifest) -> bool:
 def diff(published: Manifest | None, local: Manifest) -> Plan:
     """What to send, delete and keep, so that the published package holds the local one's rows."""
     old = {file.key: file for file in published.files} if published else {}
-    keep = [
-        old[file.key]
-        for file in local.files
-        if file.key in old and old[file.key].rows_digest == file.rows_digest
-    ]
+    keep = [old[file.key] for file in local.files if file.key in old and old[file.key].rows_digest == file.rows_digest]
     kept = {file.key for file in keep}
     add = [file for file in local.files if file.key not in kept]
     # A path that is written again is replaced, not deleted.
@@ -178,7 +174,7 @@ def _parse_file(entry: Any) -> ShardFile:
         _refuse("an entry of 'files' is not an object")
     _expect_keys(entry, ShardFile, "a file")
     file = ShardFile(
-        path=_matching(entry, "path", _SHARD_PATH),
+        path=_matching(entry, "path", SHARD_PATH),
         config=_matching(entry, "config", _NAME),
         split=_matching(entry, "split", _NAME),
         shard=_count(entry, "shard"),

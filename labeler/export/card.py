@@ -1,0 +1,274 @@
+"""The dataset card: front matter that loaders read, and statistics taken from the very rows beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from datasets import Features
+
+from labeler.core.rules.book import REASONS, RULES
+from labeler.export.readme import Readme, parse
+from labeler.export.schemas import CONFIGS, DEFAULT_CONFIG, SPLITS, TRAINER_CONFIGS, schema
+from labeler.export.tallies import Tally, below
+from labeler.study import Study
+
+TAGS = ("rlhf", "preference", "human-feedback", "dpo", "kto", "trl")
+TASKS = ("text-generation", "reinforcement-learning")
+TOP_ANNOTATORS = 10
+
+MEANINGS = {
+    "dpo": "two answers to one prompt, the better one `chosen`: for `DPOTrainer`",
+    "reward": "the same pairs with a `margin`: for `RewardTrainer`",
+    "kto": "one answer found good or bad (`label`): for `KTOTrainer`; keep the order of the rows",
+    "sft": "an answer worth imitating: for `SFTTrainer`",
+    "votes": "an annotator's last word on an answer, withdrawn votes included",
+    "comparisons": "an annotator's last word on two answers, ties included",
+    "messages": "a message of a conversation tree: the visible path, and everything retried, rewritten or undone",
+}
+
+_LIMITS = """\
+- The annotators are whoever took part; nobody sampled them. People who vote are not all people, and likes reward what
+  pleases: flattery and length are the known biases (see the lengths above).
+- `confidence` is a prior of the rule, not an estimate from this data. Filter by `source`, `strength`, `confidence` and
+  `agreement`; `event_ids` names the gestures behind each row.
+- Ids are keyed pseudonyms, not anonymity: whoever holds the key can match them. Texts are exactly as typed and
+  generated; names and other personal details that somebody typed are in them.
+- Answers carry the terms of the models that wrote them, whatever the licence of this data set: see the model columns.
+- A row disappears when its vote, consent or conversation is withdrawn. Older revisions of this repository may still
+  hold it until its history is rewritten."""
+
+
+def render(study: Study, tally: Tally, previous: str) -> str:
+    """The card of a package. ``previous`` is the card that stood there: what a person wrote in it is kept.
+
+    Raises:
+        PackageError: the previous card cannot be read.
+    """
+    written = parse(previous or f"\n# {_title(study)}\n\n{_INVITATION}\n\n")
+    front = {**_front(study, tally, written.front)}
+    front |= {key: value for key, value in written.front.items() if key not in front}
+    return str(Readme(front, written.before, "\n".join(_generated(study, tally)) + "\n", written.after or "\n"))
+
+
+_INVITATION = (
+    "Feedback of people on the answers of language models, collected in a chat. What you write outside the two\n"
+    "`labeler:generated` markers of this file is kept by every export and every push: say here what the study is\n"
+    "about, who took part, and what they were asked."
+)
+
+
+def _title(study: Study) -> str:
+    return study.dataset.pretty_name or (study.name if study.title == "Labeler" else study.title)
+
+
+# ── front matter ──
+
+
+def _front(study: Study, tally: Tally, written: dict[str, Any]) -> dict[str, Any]:
+    """What loaders and the Hub read. What a person added (a licence, if the study names none; tags) stays."""
+    license = study.dataset.license or written.get("license")
+    old_tags = written.get("tags")
+    more = [tag for tag in old_tags if tag not in TAGS] if isinstance(old_tags, list) else []
+    return {
+        **({"license": license} if license else {}),
+        "language": list(study.dataset.language),
+        "pretty_name": study.dataset.pretty_name or written.get("pretty_name") or _title(study),
+        "task_categories": list(TASKS),
+        "tags": [*TAGS, *more],
+        "annotations_creators": ["crowdsourced"],
+        "size_categories": [size_category(sum(below(tally, "rows").values()))],
+        "configs": [_config(config, tally) for config in _present(tally)],
+        "dataset_info": [
+            {"config_name": config, "features": Features.from_arrow_schema(schema(config))._to_yaml_list()}
+            for config in _present(tally)
+        ],
+    }
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for an order of magnitude."""
+    bounds = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    if rows < 1000:
+        return "n<1K"
+    place = len(str(rows)) - 4
+    return f"{bounds[place]}<n<{bounds[place + 1]}" if place + 1 < len(bounds) else "n>1T"
+
+
+def _present(tally: Tally) -> list[str]:
+    """The configs that have rows, in their fixed order."""
+    return [config for config in CONFIGS if below(tally, f"rows/{config}")]
+
+
+def _config(config: str, tally: Tally) -> dict[str, Any]:
+    splits = [split for split in SPLITS if tally[f"rows/{config}/{split}"]]
+    present = _present(tally)
+    default = DEFAULT_CONFIG if DEFAULT_CONFIG in present else present[0]
+    return {
+        "config_name": config,
+        **({"default": True} if config == default else {}),
+        "data_files": [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits],
+    }
+
+
+# ── statistics ──
+
+
+def _generated(study: Study, tally: Tally) -> Iterator[str]:
+    for part in (_rows, _rules, _models, _annotators, _lengths, _balance, _excluded, _rights):
+        lines = part(study, tally)
+        if lines:
+            yield from [*lines, ""]
+    yield from ["## Limits", "", *_LIMITS.split("\n")]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    marks = ["---", *("--:" for _ in head[1:])]
+    return [_line(head), _line(marks), *(_line(row) for row in rows)]
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _rows(study: Study, tally: Tally) -> list[str]:
+    rows = [
+        (f"`{config}`", *(_number(tally[f"rows/{config}/{split}"]) for split in SPLITS), MEANINGS[config])
+        for config in _present(tally)
+    ]
+    head = "## Rows"
+    if not rows:
+        return [head, "", "None yet."]
+    return [
+        head,
+        "",
+        f"From {_number(tally['conversations'])} conversations. A prompt is in one split only, in every config.",
+        "",
+        *_table(("config", *SPLITS, "a row is"), rows),
+    ]
+
+
+def _rules(study: Study, tally: Tally) -> list[str]:
+    counts = {config: _by_rule(tally, config) for config in TRAINER_CONFIGS}
+    present = [rule for rule in RULES if any(rule in of for of in counts.values())]
+    if not present:
+        return []
+    rows = [
+        (rule, *(_number(counts[config].get(rule, 0)) for config in TRAINER_CONFIGS), RULES[rule].pattern)
+        for rule in present
+    ]
+    return ["## Rules", "", *_table(("source", *TRAINER_CONFIGS, "what was seen"), rows)]
+
+
+def _by_rule(tally: Tally, config: str) -> dict[str, int]:
+    total: Tally = Tally()
+    for split in SPLITS:
+        total.update(below(tally, f"rule/{config}/{split}"))
+    return total
+
+
+def _models(study: Study, tally: Tally) -> list[str]:
+    sides = ("chosen", "rejected", "good", "bad", "shown")
+    counts = {side: below(tally, f"model/{side}") for side in sides}
+    authors = sorted({author for of in counts.values() for author in of})
+    if not authors:
+        return []
+    rows = [(author, *(_number(counts[side].get(author, 0)) for side in sides)) for author in authors]
+    return ["## Answers by author", "", *_table(("author", "chosen", "rejected", "good", "bad", "in sft"), rows)]
+
+
+def _annotators(study: Study, tally: Tally) -> list[str]:
+    likes, dislikes, withdrawn = (tally[f"vote/{vote}"] for vote in (1, -1, 0))
+    total: Tally = Tally()
+    for config in ("dpo", "kto", "sft"):
+        total.update(below(tally, f"annotator/{config}"))
+    if not total and not likes + dislikes:
+        return []
+    judged = sum(total.values())
+    busiest = sorted(total.items(), key=lambda entry: (-entry[1], entry[0]))[:TOP_ANNOTATORS]
+    return [
+        "## Annotators",
+        "",
+        f"{_number(len(total))} annotators stand behind the rows of `dpo`, `kto` and `sft`. "
+        f"Of {_number(likes + dislikes)} votes that stand, {_share(likes, likes + dislikes)} are likes; "
+        f"{_number(withdrawn)} were withdrawn.",
+        "",
+        *_table(
+            (
+                f"annotator (the busiest {TOP_ANNOTATORS})" if len(total) > TOP_ANNOTATORS else "annotator",
+                "rows",
+                "share",
+            ),
+            [(f"`{name}`", _number(count), _share(count, judged)) for name, count in busiest],
+        ),
+    ]
+
+
+def _lengths(study: Study, tally: Tally) -> list[str]:
+    pairs = sum(below(tally, "rows/dpo").values())
+    if not pairs:
+        return []
+    chosen, rejected = tally["length/chosen"] / pairs, tally["length/rejected"] / pairs
+    return [
+        "## Lengths",
+        "",
+        f"A chosen answer has {chosen:,.1f} characters on average, a rejected one {rejected:,.1f}: a difference of "
+        f"{chosen - rejected:+,.1f}. Chosen is the longer one in {_share(tally['length/longer'], pairs)} of the pairs.",
+    ]
+
+
+def _balance(study: Study, tally: Tally) -> list[str]:
+    good, bad = tally["label/train/good"], tally["label/train/bad"]
+    if not good or not bad:
+        return []
+    ratio = bad / good
+    return [
+        "## Balance of `kto`",
+        "",
+        f"In `train`, {_number(good)} answers are desirable (n_D) and {_number(bad)} undesirable (n_U). "
+        f"`KTOConfig` wants the two sides' weights in balance: set `desirable_weight` between {ratio:.2f} and "
+        f"{4 / 3 * ratio:.2f}, or `undesirable_weight` between {3 / 4 / ratio:.2f} and {1 / ratio:.2f}, not both.",
+    ]
+
+
+def _excluded(study: Study, tally: Tally) -> list[str]:
+    counts = below(tally, "excluded")
+    if not counts:
+        return []
+    rows = [
+        (f"`{reason}`", _number(count), *REASONS.get(reason, ("", "")))
+        for reason, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    ]
+    return [
+        "## Left out",
+        "",
+        "Every candidate that became no row, counted by reason.",
+        "",
+        *_table(("reason", "count", "rule", "what it means"), rows),
+    ]
+
+
+def _rights(study: Study, tally: Tally) -> list[str]:
+    license = study.dataset.license
+    versions = sorted({version for config in TRAINER_CONFIGS for version in below(tally, f"consent/{config}")})
+    asked = (
+        f"Nothing was collected before an annotator accepted the study's consent text (now version "
+        f"{study.consent.version}); rows carry the versions that were accepted"
+        + (f": {', '.join(versions)}." if versions else ".")
+        if study.consent
+        else "The study asked for no consent text to be accepted."
+    )
+    return [
+        "## Consent and licence",
+        "",
+        asked,
+        f"The licence of the data set is {license}." if license else "The study names no licence for the data set yet.",
+    ]

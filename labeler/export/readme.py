@@ -1,0 +1,67 @@
+"""The three parts of a README: front matter, what a person wrote, and what is generated between two markers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from labeler.errors import PackageError
+
+START = "<!-- labeler:generated:start -->"
+END = "<!-- labeler:generated:end -->"
+_FENCE = "---\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Readme:
+    """A card taken apart. ``before`` and ``after`` the generated part stands what a person wrote, as they wrote it."""
+
+    front: dict[str, Any]
+    before: str
+    generated: str
+    after: str
+
+    def __str__(self) -> str:
+        front = yaml.safe_dump(self.front, sort_keys=False, allow_unicode=True, width=120)
+        return f"{_FENCE}{front}{_FENCE}{self.before}{START}\n{self.generated}{END}{self.after}"
+
+
+def parse(text: str) -> Readme:
+    """Take a card apart; without markers all of it is a person's, and the generated part will follow it.
+
+    Raises:
+        PackageError: the front matter is not YAML.
+    """
+    front, body = _front(text.replace("\r\n", "\n"))
+    before, start, rest = body.partition(START)
+    generated, end, after = rest.partition(END)
+    if not start or not end:
+        return Readme(front, f"{body.rstrip()}\n\n" if body.strip() else "\n", "", "\n")
+    return Readme(front, before, generated.removeprefix("\n"), after)
+
+
+def with_words_of(generated: str, written: str) -> str:
+    """The card ``generated`` with a person's part taken from the card ``written``: what a push sends.
+
+    Front matter keys that only the written card has are kept; of the others the generated ones stand.
+    """
+    new, old = parse(generated), parse(written)
+    front = {**new.front, **{key: value for key, value in old.front.items() if key not in new.front}}
+    return str(Readme(front, old.before, new.generated, old.after))
+
+
+def _front(text: str) -> tuple[dict[str, Any], str]:
+    if not text.startswith(_FENCE):
+        return {}, text
+    block, fence, body = text.removeprefix(_FENCE).partition(f"\n{_FENCE}")
+    if not fence:
+        return {}, text
+    try:
+        front = yaml.safe_load(block) or {}
+    except yaml.YAMLError as error:
+        raise PackageError("README.md: the front matter is not YAML; mend it or delete the file") from error
+    if not isinstance(front, dict):
+        raise PackageError("README.md: the front matter must be 'key: value' lines; mend it or delete the file")
+    return front, body

@@ -1,0 +1,108 @@
+"""Counts over the rows of a shard: what the card says, kept beside the package so that no row is read twice.
+
+A tally is a flat counter whose keys are paths (``rule/dpo/train/R1``), so that the package's tally is the sum of its
+shards'. It is taken from the very rows that are written. A free text (a model, a reason) stands last in its path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from labeler.core.records import (
+    Candidate,
+    Demonstration,
+    Exclusion,
+    MessageRow,
+    PreferencePair,
+    UnpairedPreference,
+    VoteRow,
+)
+from labeler.export.columns import Record
+from labeler.export.pseudonyms import Names
+
+STATISTICS_PATH = "_export/statistics.json"
+FORMAT = 1
+PERSON = "a person"
+
+Tally = Counter[str]
+
+
+def of_records(config: str, split: str, rows: Sequence[Record], annotators: Names) -> Tally:
+    """Which rule made the rows, and who judged."""
+    tally: Tally = Counter(f"rule/{config}/{split}/{row.grounds.source}" for row in rows)
+    tally.update(f"annotator/{config}/{annotators[one]}" for row in rows for one in row.grounds.annotator_ids)
+    tally.update(f"consent/{config}/{row.grounds.consent}" for row in rows if row.grounds.consent is not None)
+    return tally
+
+
+def of_pairs(rows: Sequence[PreferencePair]) -> Tally:
+    """Whose answers were chosen and rejected, and how much longer the chosen ones are."""
+    tally: Tally = Counter(f"model/chosen/{author(row.chosen)}" for row in rows)
+    tally.update(f"model/rejected/{author(row.rejected)}" for row in rows)
+    lengths = [(len(row.chosen.content), len(row.rejected.content)) for row in rows]
+    tally["length/chosen"] = sum(chosen for chosen, _ in lengths)
+    tally["length/rejected"] = sum(rejected for _, rejected in lengths)
+    tally["length/longer"] = sum(chosen > rejected for chosen, rejected in lengths)
+    return tally
+
+
+def of_unpaired(split: str, rows: Sequence[UnpairedPreference]) -> Tally:
+    """Whose answers were found good and bad."""
+    tally: Tally = Counter(f"label/{split}/{'good' if row.label else 'bad'}" for row in rows)
+    tally.update(f"model/{'good' if row.label else 'bad'}/{author(row.completion)}" for row in rows)
+    return tally
+
+
+def of_demonstrations(rows: Sequence[Demonstration]) -> Tally:
+    """Whose answers are worth imitating."""
+    return Counter(f"model/shown/{author(row.completion)}" for row in rows)
+
+
+def of_votes(rows: Sequence[VoteRow]) -> Tally:
+    """How the last words fell."""
+    return Counter(f"vote/{row.vote}" for row in rows)
+
+
+def of_messages(rows: Sequence[MessageRow]) -> Tally:
+    """Who wrote, how it ended, and in how many conversations."""
+    tally: Tally = Counter(f"message/{row.origin}/{row.status}" for row in rows)
+    tally["conversations"] = len({row.conversation_id for row in rows})
+    return tally
+
+
+def of_ledger(exclusions: Iterable[Exclusion]) -> Tally:
+    """What might have become a record and did not, by reason."""
+    return Counter(f"excluded/{exclusion.reason}" for exclusion in exclusions)
+
+
+def author(answer: Candidate) -> str:
+    """Who wrote an answer: a model by name, or a person."""
+    return answer.model or PERSON
+
+
+def below(tally: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """The counts under one path, by what follows it, in the order of their names."""
+    start = f"{prefix}/"
+    return {key.removeprefix(start): tally[key] for key in sorted(tally) if key.startswith(start) and tally[key]}
+
+
+def statistics_json(shards: Mapping[int, Tally]) -> str:
+    """The text of the file beside the manifest: one shard a line, keys sorted, zeros left out."""
+    lines = ",\n".join(
+        f'  "{shard}": ' + json.dumps({key: n for key, n in sorted(tally.items()) if n}, ensure_ascii=False)
+        for shard, tally in sorted(shards.items())
+    )
+    block = f"{{\n{lines}\n }}" if lines else "{}"
+    return f'{{\n "format": {FORMAT},\n "shards": {block}\n}}\n'
+
+
+def parse_statistics(text: str) -> dict[int, Tally]:
+    """Read it back; whatever cannot be used is as if it were not there, and its shards are counted again."""
+    try:
+        tree = json.loads(text)
+        shards = tree["shards"] if tree["format"] == FORMAT else {}
+        return {int(shard): Counter(counts) for shard, counts in shards.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
