@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 from huggingface_hub import ChatCompletionStreamOutput
 
 from labeler.errors import ModelError
@@ -75,6 +76,7 @@ class Endpoint:
         headers: further headers.
         extras: body fields beyond the standard, as alternatives: the most wanted first, the barest last. A server that
             refuses one with 400 or 422 is asked with the next.
+        broken: for a server of our own: to be told that it broke a connection off.
     """
 
     url: str | None
@@ -85,7 +87,7 @@ class Endpoint:
     key_env: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     extras: tuple[Mapping[str, Any], ...] = ({},)
-    local: bool = False
+    broken: Callable[[], None] | None = None
 
 
 class Answer(Iterator[Chunk]):
@@ -151,20 +153,27 @@ class ChatModel:
 
     def _produce(self, messages: list[dict[str, str]], sampling: Sampling, wire: Wire) -> Generator[Chunk]:
         endpoint = self._endpoint()
-        subject = Subject(
-            self.name,
-            endpoint.model,
-            endpoint.where,
-            self._spec.timeout,
-            endpoint.key_env,
-            endpoint.key,
-            endpoint.local,
-        )
-        with contextlib.ExitStack() as open_things, explained(subject):
+        with contextlib.ExitStack() as open_things, explained(self._subject(endpoint)):
             open_things.callback(wire.release)
             http = open_things.enter_context(session(endpoint.url, self._spec.timeout))
             client = open_things.enter_context(WiredClient(http, wire, self._spec.timeout, **_reach(endpoint)))
-            yield from chunks_of(self._ask(client, endpoint, messages, sampling), sampling.max_tokens)
+            try:
+                yield from chunks_of(self._ask(client, endpoint, messages, sampling), sampling.max_tokens)
+            except (BrokenOff, httpx2.TransportError):
+                if endpoint.broken is not None and not wire.was_cut:
+                    endpoint.broken()
+                raise
+
+    def _subject(self, endpoint: Endpoint) -> Subject:
+        return Subject(
+            name=self.name,
+            model_id=endpoint.model,
+            where=endpoint.where,
+            patience=self._spec.timeout,
+            key_env=endpoint.key_env,
+            key=endpoint.key,
+            local=endpoint.broken is not None,
+        )
 
     def _ask(
         self, client: WiredClient, endpoint: Endpoint, messages: list[dict[str, str]], sampling: Sampling

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx2
@@ -66,7 +66,7 @@ class Subject:
     where: str
     patience: float
     key_env: str | None = None
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     local: bool = False
 
 

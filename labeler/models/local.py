@@ -29,6 +29,7 @@ WEIGHTS_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS_NAME = "SmolLM2-135M-Instruct"
 START_SECONDS = 300.0
 END_SECONDS = 2.0
+SETTLE_SECONDS = 1.0
 RESTART_PAUSE_SECONDS = 30.0
 LINES_KEPT = 20
 SCRIPT = Path(__file__).with_name("local_server.py")
@@ -94,7 +95,7 @@ class LocalServer:
                 where="the local model server",
                 key=self._key,
                 extras=(EXTRAS,),
-                local=True,
+                broken=self._process.settle,
             )
 
     def close(self) -> None:
@@ -109,7 +110,7 @@ class LocalServer:
     def _restart(self) -> None:
         left = self._restarted + self._restart_pause - time.monotonic()
         if left > 0:
-            said = self._process.last_words() if self._process is not None else ""
+            said = self._process.errors()[-1] if self._process is not None else ""
             raise ModelError(
                 f"model '{self.spec.name}' ended twice within {self._restart_pause:g} s{quote(said)}; "
                 f"try again in {left:.0f} s, or look at its file and at the memory that is left"
@@ -185,7 +186,8 @@ class _Process:
         if report.get("error") == "missing":
             raise _Failed("needs llama.cpp, which is not installed; run scripts/setup or: pip install 'labeler[local]'")
         if "url" not in report:
-            raise _Failed(f"cannot be started from {self._path}{quote(self.last_words())}; name a sound GGUF file")
+            why = quote(self.errors()[0])  # the first is the cause, the others are those who were told
+            raise _Failed(f"cannot be started from {self._path}{why}; name a sound GGUF file")
         self.url = report["url"]
 
     def end(self) -> None:
@@ -199,10 +201,14 @@ class _Process:
             self._popen.wait()
         self._listener.join(END_SECONDS)
 
-    def last_words(self) -> str:
-        """The last error it printed, without time stamp; empty if it printed none."""
-        errors = [line.split(" E ", 1)[1] for line in self._words if " E " in line]
-        return errors[-1] if errors else ""
+    def settle(self) -> None:
+        """Give a process that broke a connection off the time to be gone, so that the next request finds it gone."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(SETTLE_SECONDS)
+
+    def errors(self) -> list[str]:
+        """The latest errors it printed, without time stamps; one empty line if it printed none."""
+        return [line.split(" E ", 1)[1] for line in self._words if " E " in line] or [""]
 
     def _report(self) -> dict[str, Any]:
         """The one line it prints; empty if it died without a word or took too long."""
@@ -235,7 +241,7 @@ def weights(spec: LocalModel) -> tuple[Path, str]:
     if spec.path is not None:
         if not spec.path.is_file():
             raise ModelError(f"model '{spec.name}': there is no file {spec.path}; correct its path in the study file")
-        return spec.path.resolve(), spec.path.stem
+        return spec.path.absolute(), spec.path.stem
     # Found, not imported: the package would import another engine, which it declares and which is not installed.
     package = importlib.util.find_spec(WEIGHTS_PACKAGE)
     for folder in (package.submodule_search_locations or ()) if package is not None else ():
