@@ -113,6 +113,14 @@ class UndoFact:
     event_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class SelectionFact:
+    message_id: str
+    seq: int
+    at: str
+    event_id: str
+
+
 @dataclass(slots=True)
 class Conversation:
     """The state of one conversation after ``seq`` events.
@@ -136,7 +144,7 @@ class Conversation:
     reasons: list[ReasonFact] = field(default_factory=list)
     comparisons: list[ComparisonFact] = field(default_factory=list)
     undos: list[UndoFact] = field(default_factory=list)
-    selections: list[tuple[int, str]] = field(default_factory=list)
+    selections: list[SelectionFact] = field(default_factory=list)
 
     def visible(self) -> list[Message]:
         """The messages on the visible path, root first."""
@@ -235,9 +243,7 @@ def _started(conversation: Conversation, payload: ConversationStarted, event: Ne
 
 
 def _add(conversation: Conversation, message: Message) -> None:
-    siblings = (
-        conversation.roots if message.parent_id is None else conversation.messages[message.parent_id].children
-    )
+    siblings = conversation.roots if message.parent_id is None else conversation.messages[message.parent_id].children
     conversation.messages[message.id] = message
     siblings.append(message.id)
     conversation.active[message.parent_id] = message.id
@@ -307,7 +313,7 @@ def _answer_edited(conversation: Conversation, payload: AnswerEdited, event: New
 def _answer_selected(conversation: Conversation, payload: AnswerSelected, event: NewEvent) -> None:
     message = conversation.messages[payload.message_id]
     conversation.active[message.parent_id] = message.id
-    conversation.selections.append((event.seq, message.id))
+    conversation.selections.append(SelectionFact(message.id, event.seq, event.at, event.event_id))
 
 
 def _vote_cast(conversation: Conversation, payload: VoteCast, event: NewEvent) -> None:
@@ -356,9 +362,7 @@ def _compared(conversation: Conversation, payload: Compared | ComparisonWithdraw
 def _turn_undone(conversation: Conversation, payload: TurnUndone, event: NewEvent) -> None:
     message = conversation.messages[payload.message_id]
     conversation.active[message.parent_id] = None
-    fact = UndoFact(
-        payload.message_id, payload.answer_id, event.annotator_id, event.seq, event.at, event.event_id
-    )
+    fact = UndoFact(payload.message_id, payload.answer_id, event.annotator_id, event.seq, event.at, event.event_id)
     conversation.undos.append(fact)
 
 

@@ -279,9 +279,7 @@ def body_of(payload: Payload) -> dict[str, Any]:
 
 def body_json(payload: Payload) -> str:
     """The stored form of a body: sorted keys, no spaces, text as it is. Equal payloads give equal strings."""
-    return json.dumps(
-        body_of(payload), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(body_of(payload), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def decode(kind: str, body: Mapping[str, Any]) -> Payload:
@@ -355,7 +353,4 @@ _TUPLES = {
     payload.kind: {field.name for field in fields(payload) if str(field.type).startswith("tuple")}
     for payload in PAYLOADS
 }
-REQUIRED = {
-    payload.kind: {field.name for field in fields(payload) if field.default is MISSING}
-    for payload in PAYLOADS
-}
+REQUIRED = {payload.kind: {field.name for field in fields(payload) if field.default is MISSING} for payload in PAYLOADS}

@@ -88,9 +88,7 @@ def edit_answer(conversation: Conversation, answer_id: str, new_id: str, content
     return [AnswerEdited(message_id=new_id, parent_id=_parent(answer), edits=answer_id, content=content)]
 
 
-def edit_message(
-    conversation: Conversation, message_id: str, new_id: str, content: str, draw: Draw
-) -> list[Payload]:
+def edit_message(conversation: Conversation, message_id: str, new_id: str, content: str, draw: Draw) -> list[Payload]:
     """Rewrite one's own message: a new branch, answered again."""
     message = message_in(conversation, message_id)
     if message.role != "user":
@@ -152,9 +150,7 @@ def give_reason(
     return [ReasonGiven(message_id=message_id, reasons=reasons, comment=comment)]
 
 
-def compare_retry(
-    conversation: Conversation, annotator_id: str, new_id: str, winner: Winner | None
-) -> list[Payload]:
+def compare_retry(conversation: Conversation, annotator_id: str, new_id: str, winner: Winner | None) -> list[Payload]:
     """Answer "Was this answer better?": ``b`` is the new answer, ``a`` the one that showed; ``None`` withdraws."""
     question = retry_question(conversation, new_id)
     if question is None:
@@ -166,9 +162,7 @@ def compare_retry(
     if winner is None:
         return [ComparisonWithdrawn(message_a=old.id, message_b=new.id)]
     strength = RETRY_STRENGTH if winner in ("a", "b") else 0
-    return [
-        Compared(message_a=old.id, message_b=new.id, winner=winner, strength=strength, position="a_first")
-    ]
+    return [Compared(message_a=old.id, message_b=new.id, winner=winner, strength=strength, position="a_first")]
 
 
 def retry_question(conversation: Conversation, new_id: str) -> tuple[Message, Message] | None:

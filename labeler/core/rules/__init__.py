@@ -6,24 +6,101 @@ the study's options.
 
 from __future__ import annotations
 
-from labeler.core.conversation import Conversation
-from labeler.core.records import Derived
-from labeler.core.rules.facts import candidate_of, comparison_rows, last_comparisons, message_rows, vote_rows
+from labeler.core.conversation import Conversation, Message
+from labeler.core.records import Candidate, Derived, Exclusion
+from labeler.core.rules.assembly import Assembly
+from labeler.core.rules.book import REASONS, RULES, Rule
+from labeler.core.rules.facts import candidate_of, comparison_rows, message_rows, vote_rows
+from labeler.core.rules.findings import findings_of, open_turn
 from labeler.core.rules.options import Options
+from labeler.core.rules.prompts import Prompts
+from labeler.core.rules.reading import Reading, Turn, edit_distance, first_of_chain, read
 from labeler.core.standing import Standing
 
 RULES_VERSION = 1
+GOLD = "gold"
 
-__all__ = ["RULES_VERSION", "Options", "derive"]
+__all__ = ["REASONS", "RULES", "RULES_VERSION", "Options", "Rule", "derive"]
 
 
 def derive(conversation: Conversation, standing: Standing, options: Options) -> Derived:
     """All records, raw rows and exclusions of one conversation."""
-    derived = Derived()
-    if standing.refusal(conversation.annotator_id) is not None:
-        return derived
-    answers = {one.id: candidate_of(one, None) for one in conversation.messages.values() if one.role == "assistant"}
-    derived.messages.extend(message_rows(conversation, answers))
-    derived.votes.extend(vote_rows(conversation, standing))
-    derived.comparisons.extend(comparison_rows(conversation.id, last_comparisons(conversation, standing)))
+    turns = _turns(conversation)
+    refusal = _refusal(conversation, standing)
+    if refusal is not None:
+        everything = (answer.id for answers in turns.values() for answer in answers)
+        return Derived(ledger=[Exclusion((one,), REASONS[refusal][0], refusal) for one in everything])
+    reading = read(conversation, standing, options)
+    candidates = {answer.id: _candidate(conversation, answer) for answers in turns.values() for answer in answers}
+    derived = Derived(
+        votes=vote_rows(conversation, standing),
+        comparisons=comparison_rows(conversation.id, reading.comparisons),
+        messages=message_rows(conversation, reading.barred, candidates),
+        ledger=reading.ledger,
+    )
+    _add_records(reading, turns, candidates, derived)
     return derived
+
+
+def _refusal(conversation: Conversation, standing: Standing) -> str | None:
+    """Why nothing of the conversation may be exported (R29, R30)."""
+    if conversation.started is not None and conversation.started.mode == GOLD:
+        return "gold"
+    return standing.refusal(conversation.annotator_id)
+
+
+def _turns(conversation: Conversation) -> dict[str, list[Message]]:
+    """The answers to each message, in the order in which they came."""
+    turns: dict[str, list[Message]] = {}
+    for message in conversation.messages.values():
+        if message.role == "assistant":
+            turns.setdefault(message.parent_id or "", []).append(message)
+    return turns
+
+
+def _candidate(conversation: Conversation, answer: Message) -> Candidate:
+    if answer.origin == "model":
+        return candidate_of(answer, None)
+    return candidate_of(answer, edit_distance(first_of_chain(conversation, answer), answer))
+
+
+def _add_records(
+    reading: Reading, turns: dict[str, list[Message]], candidates: dict[str, Candidate], derived: Derived
+) -> None:
+    if not turns:
+        return
+    judged = _judged(reading)
+    assembly = Assembly(reading, Prompts(reading.conversation, reading.options), candidates, derived)
+    opened = [open_turn(reading, answers) for answers in turns.values()]
+    for turn in opened:
+        if any(answer.id in judged or answer.origin != "model" or answer.retries for answer in turn.answers):
+            assembly.add(turn, findings_of(reading, turn))
+    covered = _covered(derived)
+    for turn in opened:
+        for answer in turn.answers:
+            if answer.id not in covered:
+                reading.leave_out(_reason(turn, answer), answer.id)
+
+
+def _judged(reading: Reading) -> set[str]:
+    """The answers with a vote or a comparison that stands."""
+    compared = (one for fact in reading.comparisons for one in (fact.message_a, fact.message_b))
+    return {*(message_id for message_id, runs in reading.runs.items() if runs), *compared}
+
+
+def _covered(derived: Derived) -> set[str]:
+    """The answers that stand in a record or in the ledger."""
+    covered = {one for exclusion in derived.ledger for one in exclusion.candidates}
+    covered.update(one.message_id for pair in derived.pairs for one in (pair.chosen, pair.rejected))
+    covered.update(record.completion.message_id for record in derived.unpaired)
+    covered.update(record.completion.message_id for record in derived.demonstrations)
+    return covered
+
+
+def _reason(turn: Turn, answer: Message) -> str:
+    """Why an answer that no rule took up is in no record."""
+    if answer.id in turn.fates:
+        return turn.fates[answer.id]
+    if any(other.edits == answer.id for other in turn.answers) and answer.origin == "human_edit":
+        return "edit_superseded"
+    return "same_text" if turn.texts.get(answer.id, answer.id) != answer.id else "no_feedback"

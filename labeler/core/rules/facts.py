@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 
 from labeler.core.conversation import ComparisonFact, Conversation, Message, ReasonFact, VoteFact
 from labeler.core.records import Candidate, ComparisonRow, MessageRow, VoteRow
@@ -11,7 +12,9 @@ from labeler.core.standing import Standing
 _sampling_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
-def message_rows(conversation: Conversation, candidates: dict[str, Candidate]) -> list[MessageRow]:
+def message_rows(
+    conversation: Conversation, barred: Container[str], candidates: dict[str, Candidate]
+) -> list[MessageRow]:
     """Every node, in the order of the log. ``candidates`` holds the answers among them."""
     return [
         MessageRow(
@@ -26,6 +29,7 @@ def message_rows(conversation: Conversation, candidates: dict[str, Candidate]) -
             candidates.get(message.id),
         )
         for message in conversation.messages.values()
+        if message.id not in barred
     ]
 
 

@@ -1,0 +1,132 @@
+"""What a rule found, before records are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from labeler.core.records import Grounds, Position
+from labeler.core.rules.book import in_book_order, place_of
+
+MOST_CONFIDENT = 0.99
+FLIP_COST = 0.2
+UNDONE_FACTOR = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One finding of one rule. ``rules`` begins with the rule that found it; those that shaped it follow.
+
+    ``events`` are (seq, event id) of the gestures it rests on, ``at`` the time of the last of them.
+    """
+
+    rules: tuple[str, ...]
+    confidence: float
+    annotators: tuple[str, ...]
+    events: tuple[tuple[int, str], ...]
+    at: str
+    strength: int | None = None
+    flips: int = 0
+    undone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One annotator's judgement of one answer text: 1 or -1."""
+
+    value: int
+    evidence: Evidence
+
+    @property
+    def annotator_id(self) -> str:
+        return self.evidence.annotators[0]
+
+
+@dataclass(frozen=True, slots=True)
+class PairClaim:
+    """Evidence that one answer is better than a sibling. Both are message ids."""
+
+    better: str
+    worse: str
+    evidence: Evidence
+    positions: tuple[Position, Position] = ("only", "only")
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """An annotator's word that neither of two answers is better. Both are message ids."""
+
+    one: str
+    other: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How a question with several answers was decided: evidence for the outcome, against it, and the share for it.
+
+    ``confidence`` is ``None`` while nobody disagrees: then it follows from the evidence.
+    """
+
+    found: Sequence[Evidence]
+    against: Sequence[Evidence] = ()
+    agreement: float = 1.0
+    confidence: float | None = None
+
+
+def discounted(confidence: float, flips: int, *, undone_like: bool) -> float:
+    """R14 and R16: what remains of a vote's confidence. Zero or less: nothing remains."""
+    remaining = round(confidence - FLIP_COST * flips, 6)
+    return remaining * UNDONE_FACTOR if undone_like else remaining
+
+
+def combined(confidences: Iterable[float]) -> float:
+    """R27: independent findings of the same add up, and never to certainty."""
+    return min(MOST_CONFIDENT, 1.0 - prod(1.0 - confidence for confidence in confidences))
+
+
+def majority_confidence(agreeing: int, all_of_them: int) -> float:
+    """R25, R26: the rule of succession."""
+    return (agreeing + 1) / (all_of_them + 2)
+
+
+def decided(agreeing: int, all_of_them: int) -> bool:
+    """R25, R26: whether a majority is one: two thirds, of three at least."""
+    return all_of_them >= 3 and 3 * agreeing >= 2 * all_of_them
+
+
+def weight_of_source(evidence: Evidence) -> tuple[int, float, bool, int]:
+    """What makes a finding the one that names the record: strength, confidence, a comparison before all else, and then
+    the order of the book."""
+    rule = evidence.rules[0]
+    return evidence.strength or 0, evidence.confidence, rule == "R22", -place_of(rule)
+
+
+def grounds_of(
+    support: Support,
+    consent: str | None,
+    *,
+    shaping: tuple[str, ...] = (),
+    weight: float = 1.0,
+    truncated: bool = False,
+) -> Grounds:
+    """R27: one record's grounds from all that was found for and against it; ``shaping`` are rules beside those."""
+    found = support.found
+    everything = (*found, *support.against)
+    confidence = combined(one.confidence for one in found) if support.confidence is None else support.confidence
+    return Grounds(
+        source=max(found, key=weight_of_source).rules[0],
+        sources=in_book_order([*shaping, *(rule for one in found for rule in one.rules)]),
+        strength=max((one.strength for one in found if one.strength is not None), default=None),
+        confidence=round(confidence, 6),
+        annotator_ids=tuple(sorted({annotator for one in everything for annotator in one.annotators})),
+        agreement=round(support.agreement, 6),
+        event_ids=tuple(event_id for _, event_id in sorted({event for one in everything for event in one.events})),
+        created_at=max(one.at for one in everything)[:10],
+        consent=consent,
+        weight=weight,
+        n_flips=max(one.flips for one in found),
+        undone=any(one.undone for one in found),
+        truncated=truncated,
+    )
