@@ -241,6 +241,8 @@ PAYLOADS: tuple[type[Payload], ...] = (
     Erased,
 )
 KINDS: Mapping[str, type[Payload]] = {payload.kind: payload for payload in PAYLOADS}
+_FIELDS = {payload.kind: tuple(field.name for field in fields(payload)) for payload in PAYLOADS}
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 # (kind, version) -> a function from that version's body to the next one's. Empty while every kind is at version 1.
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -271,15 +273,24 @@ class Event(NewEvent):
 def body_of(payload: Payload) -> dict[str, Any]:
     """The JSON body of a payload: its fields and ``v``. Tuples become lists."""
     body: dict[str, Any] = {"v": payload.version}
-    for field in fields(payload):
-        value = getattr(payload, field.name)
-        body[field.name] = list(value) if isinstance(value, tuple) else value
+    for name in _FIELDS[payload.kind]:
+        value = getattr(payload, name)
+        body[name] = list(value) if isinstance(value, tuple) else value
     return body
 
 
 def body_json(payload: Payload) -> str:
-    """The stored form of a body: sorted keys, no spaces, text as it is. Equal payloads give equal strings."""
-    return json.dumps(body_of(payload), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """The stored form of a body. Equal payloads give equal strings."""
+    return canonical_json(body_of(payload))
+
+
+def canonical_json(body: Mapping[str, Any]) -> str:
+    """JSON in the one form in which bodies are stored: sorted keys, no spaces, text as it is.
+
+    Raises:
+        ValueError: a number that JSON has no form for.
+    """
+    return _CANONICAL.encode(body)
 
 
 def decode(kind: str, body: Mapping[str, Any]) -> Payload:
