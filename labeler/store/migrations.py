@@ -54,14 +54,13 @@ def m001_events(connection: Connection) -> None:
         )
         BEGIN SELECT RAISE(ABORT, 'a stream has no gaps'); END
         """,
-        "CREATE INDEX events_by_annotator ON events (annotator_id, conversation_id, kind)",
         "CREATE INDEX events_about_annotators ON events (position) WHERE conversation_id = annotator_id",
     )
 
 
 @step
-def m002_conversations(connection: Connection) -> None:
-    """Conversations in the order of their first events. Derived: see ``index.py``, which can rebuild it."""
+def m002_index(connection: Connection) -> None:
+    """What is derived from the log to find conversations in it: see ``index.py``, which can make it anew."""
     _run(
         connection,
         """
@@ -69,11 +68,17 @@ def m002_conversations(connection: Connection) -> None:
             ordinal INTEGER NOT NULL PRIMARY KEY,
             conversation_id TEXT NOT NULL UNIQUE,
             annotator_id TEXT NOT NULL,
-            first_position INTEGER NOT NULL UNIQUE,
-            last_position INTEGER NOT NULL
+            first_position INTEGER NOT NULL UNIQUE
         )
         """,
-        "CREATE INDEX conversations_by_annotator ON conversations (annotator_id, last_position)",
+        "CREATE INDEX ix_conversations_annotator_id ON conversations (annotator_id)",
+        """
+        CREATE TABLE touches (
+            annotator_id TEXT NOT NULL,
+            conversation_id TEXT NOT NULL,
+            PRIMARY KEY (annotator_id, conversation_id)
+        ) WITHOUT ROWID
+        """,
     )
 
 

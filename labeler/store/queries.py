@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, select, union
+from sqlalchemy import Text, bindparam, func, select, union, union_all
 
 from labeler.core.events import MessageSent
-from labeler.store.schema import conversations, events, in_annotator_stream
+from labeler.store.schema import conversations, events, in_annotator_stream, touches
 
 PAGE_EVENTS = 2000
 
@@ -19,15 +19,27 @@ stream = select(events).where(events.c.conversation_id == bindparam("stream_id")
 in_order = select(events).where(*_in_range).order_by(events.c.position).limit(PAGE_EVENTS)
 about_annotators = in_order.where(in_annotator_stream)
 
+_touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bindparam("annotator_id"))
 tally = (
     select(events.c.kind, func.count())
-    .where(events.c.annotator_id == bindparam("annotator_id"))
+    .where(
+        events.c.conversation_id.in_(union_all(_touched, select(bindparam("annotator_id", type_=Text)))),
+        events.c.annotator_id == bindparam("annotator_id"),
+    )
     .group_by(events.c.kind)
-)  # fmt: skip
+)
+_newest = (
+    select(events.c.position)
+    .where(_of_conversation)
+    .order_by(events.c.seq.desc())
+    .limit(1)
+    .correlate(conversations)
+    .scalar_subquery()
+)
 begun_by = (
     select(conversations.c.conversation_id)
     .where(conversations.c.annotator_id == bindparam("annotator_id"))
-    .order_by(conversations.c.last_position.desc())
+    .order_by(_newest.desc())
     .limit(bindparam("limit"))
 )
 begun_upto = (
@@ -77,6 +89,6 @@ _heard_of = select(events.c.conversation_id).where(in_annotator_stream, *_in_ran
 dirty = union(
     select(conversations.c.ordinal).join(events, _of_conversation).where(*_in_range),
     select(conversations.c.ordinal)
-    .join(events, _of_conversation)
-    .where(events.c.annotator_id.in_(_heard_of), events.c.position <= bindparam("upto")),
+    .join(touches, touches.c.conversation_id == conversations.c.conversation_id)
+    .where(touches.c.annotator_id.in_(_heard_of), conversations.c.first_position <= bindparam("upto")),
 )

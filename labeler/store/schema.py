@@ -1,7 +1,8 @@
 """The tables of the log, as SQLAlchemy Core sees them. The migrations make them; a test proves that both agree.
 
-``events`` is the log (append-only, the only truth). ``conversations`` is derived from it, kept in the same transaction
-and can be rebuilt at any time: it gives conversations a dense number and answers who began what, and what changed last.
+``events`` is the log (append-only, the only truth). ``conversations`` and ``touches`` are derived from it, kept in the
+same transaction, and can be made anew at any time. They grow with conversations, not with events: what every append
+must pay for is the log itself and nothing else.
 """
 
 from __future__ import annotations
@@ -36,17 +37,23 @@ events = Table(
 # says nothing about their kind.
 in_annotator_stream = events.c.conversation_id == events.c.annotator_id
 
-# Who touched what, and what they did, without a look at the rows themselves.
-events_by_annotator = Index("events_by_annotator", events.c.annotator_id, events.c.conversation_id, events.c.kind)
 events_about_annotators = Index("events_about_annotators", events.c.position, sqlite_where=in_annotator_stream)
 
+# The conversations, numbered from 0 in the order of their first events, and who began each.
 conversations = Table(
     "conversations",
     metadata,
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("conversation_id", Text, nullable=False, unique=True),
-    Column("annotator_id", Text, nullable=False),
+    Column("annotator_id", Text, nullable=False, index=True),
     Column("first_position", Integer, nullable=False, unique=True),
-    Column("last_position", Integer, nullable=False),
-    Index("conversations_by_annotator", "annotator_id", "last_position"),
+)
+
+# In which streams, besides their own, an annotator has caused an event.
+touches = Table(
+    "touches",
+    metadata,
+    Column("annotator_id", Text, primary_key=True),
+    Column("conversation_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
 )
