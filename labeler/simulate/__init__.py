@@ -51,21 +51,26 @@ def simulate(
     study: Study,
     seed: int = 0,
     annotators: int = ANNOTATORS,
+    known: Callable[[str], bool] = lambda event_id: False,
     report: Callable[[int], None] = lambda done: None,
 ) -> Iterator[list[NewEvent]]:
     """Gestures in the order of a log, each a list of events that belong together; memory does not grow with them.
 
-    The annotators' consents come first, if the study asks for any. ``report`` is told from time to time how many more
-    conversations are complete.
+    The annotators' consents come first, if the study asks for any. ``known`` says whether an event is stored already:
+    as long as it knows the last event of every conversation, they are passed over. ``report`` is told from time to
+    time how many more conversations are done.
     """
     world = World(study, seed, annotators)
     yield from world.consents()
     numbers = range(conversations) if isinstance(conversations, int) else conversations
+    passing_over = True
     for start in range(0, len(numbers), AT_ONCE):
         block = numbers[start : start + AT_ONCE]
-        gestures = [gesture for number in block for gesture in gestures_of(world, number)]
-        gestures.sort(key=_moment)  # stable: a conversation's own gestures keep their order
-        yield from gestures
+        histories = [gestures_of(world, number) for number in block]
+        passing_over = passing_over and all(known(history[-1][-1].event_id) for history in histories)
+        if not passing_over:
+            # The sort is stable: a conversation's own gestures keep their order.
+            yield from sorted((gesture for history in histories for gesture in history), key=_moment)
         report(len(block))
 
 

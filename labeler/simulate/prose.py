@@ -101,13 +101,16 @@ _FOLLOW_UPS = (
     "Which part is the hardest?",
 )
 _REPHRASINGS = ("{} Keep it short.", "{} Answer in plain words.", "Please: {}", "{} One paragraph is enough.")
-_COMMENTS = (
-    "The second half repeats the first.",
+_PRAISE = (
     "Exactly what I asked for.",
+    "Clear and kind.",
     "Good, but too long.",
+    "The example made it click.",
+)
+_COMPLAINTS = (
+    "The second half repeats the first.",
     "The code does not run.",
     "It did not answer the question.",
-    "Clear and kind.",
     "Wrong facts in the first sentence.",
     "I would have liked an example.",
 )
@@ -265,8 +268,8 @@ def rephrased(rng: Random, text: str) -> str:
     return rng.choice(_REPHRASINGS).format(text.rstrip())
 
 
-def comment(rng: Random) -> str:
-    return rng.choice(_COMMENTS)
+def comment(rng: Random, liked: bool) -> str:
+    return rng.choice(_PRAISE if liked else _COMPLAINTS)
 
 
 def sentences(rng: Random, count: int) -> list[str]:

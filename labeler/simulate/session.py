@@ -193,10 +193,15 @@ class Session:
         self.store(gestures.vote(self.conversation, self.person.id, answer.id, value), seconds)
 
     def reason(self, answer: Message) -> None:
+        """Say why. Likes draw on the first third of the study's reasons, where studies name what is good."""
+        liked = self.conversation.vote_of(self.person.id, answer.id) > 0
         known = self.world.study.vote_reasons
-        reasons = tuple(sorted(self.rng.sample(known, min(len(known), 1 + self.rng.randrange(2))), key=known.index))
-        comment = prose.comment(self.rng) if not reasons or self.chance(HABITS.comment) else ""
-        given = gestures.give_reason(self.conversation, self.person.id, answer.id, reasons, comment)
+        good = max(1, (len(known) + 1) // 3)
+        fitting = known[:good] if liked else known[good:]
+        reasons = self.rng.sample(fitting, min(len(fitting), 1 + self.rng.randrange(2)))
+        comment = prose.comment(self.rng, liked) if not reasons or self.chance(HABITS.comment) else ""
+        chosen = tuple(sorted(reasons, key=known.index))
+        given = gestures.give_reason(self.conversation, self.person.id, answer.id, chosen, comment)
         self.store(given, 4 + 15 * self.rng.random())
 
     def compare(self, answer: Message, winner: Winner | None) -> None:

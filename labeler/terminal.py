@@ -1,0 +1,65 @@
+"""What a command says on a terminal: one line when it fails, a bar while it works, and nothing extra in a pipe."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+Advance = Callable[[int], None]
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; make room and run this again",
+    errno.EDQUOT: "the disk quota is used up; make room and run this again",
+    errno.EROFS: "the disk is read-only; name a place that can be written",
+    errno.EACCES: "permission denied; give labeler access, or name another place",
+    errno.ENOENT: "no such file or folder; check the name",
+}
+
+
+def say(line: str) -> None:
+    """One line on stderr, marked as ours."""
+    sys.stderr.write(f"labeler: {' '.join(line.split())}\n")
+    sys.stderr.flush()
+
+
+def what_failed(error: OSError) -> str:
+    """An error of the operating system as one line: where, what, and what to do."""
+    reason = _ADVICE.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def show(line: str = "") -> None:
+    """One line of the command's result on stdout, at once even in a pipe."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def show_json(document: Mapping[str, Any]) -> None:
+    """The documented object, and nothing else, on stdout."""
+    show(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Advance]:
+    """A bar on stderr while the block runs, if that is a terminal. Yields a function that is told of each step.
+
+    Without ``total`` it shows that work goes on, not how far.
+    """
+    if not sys.stderr.isatty():
+        yield _nothing
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps: bar.advance(task, steps)
+
+
+def _nothing(steps: int) -> None:
+    """Where nobody watches, nothing is shown."""
