@@ -24,7 +24,10 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """All files by name, below one path that holds their digest: a browser may keep them for ever."""
+    """All files by name, below one path that holds their digest: a browser may keep them for ever.
+
+    ``base`` is relative to the page, so that a proxy may serve it below a path of its own.
+    """
 
     files: Mapping[str, Asset]
     base: str
@@ -35,7 +38,7 @@ class Assets:
         paths = sorted(path for path in folder.iterdir() if path.suffix in KINDS)
         files = {path.name: Asset(path.read_bytes(), KINDS[path.suffix]) for path in paths}
         digest = digest_of(part for name, asset in files.items() for part in (name.encode(), asset.body))
-        return Assets(files, f"/page/{digest[:12]}")
+        return Assets(files, f"page/{digest[:12]}")
 
     def head(self, settings: Mapping[str, Any]) -> str:
         """What belongs at the very top of the document: settings, styles and the script, before Gradio's own.

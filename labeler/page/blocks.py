@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from labeler.page.toolkit import gr
 from labeler.page.turns import Tab, Turns
 from labeler.study import Study
 
-WELCOME = "## {title}\nAsk something, then judge the answers."
+WELCOME = "## What would you like to ask?\nAsk something, then judge the answers."
+BARE: dict[str, Any] = {"container": False, "padding": False, "apply_default_css": False}
 BRIDGE = "window.labeler.connect((detail) => trigger('click', detail), () => trigger('submit'));"
 # Watchers may run for minutes and many at once, and a gesture must never wait for another one's watcher.
 WATCHING: dict[str, Any] = {
@@ -52,11 +54,11 @@ def theme() -> gr.Theme:
 def _sidebar(study: Study) -> None:
     # It starts closed, and the script opens it where there is room: Gradio's own start would cover a phone's page.
     with gr.Sidebar(open=False, width=300, elem_id="sidebar"):
-        gr.HTML('<div id="sidebar-top"></div>', elem_id="sidebar-head", container=False, padding=False)
+        gr.HTML('<div id="sidebar-top"></div>', elem_id="sidebar-head", **BARE)
         if study.guidelines:
             with gr.Accordion("Guidelines", open=True, elem_id="guidelines"):
                 gr.Markdown(study.guidelines)
-        gr.HTML('<div id="sidebar-facts"></div>', elem_id="sidebar-rest", container=False, padding=False)
+        gr.HTML('<div id="sidebar-facts"></div>', elem_id="sidebar-rest", **BARE)
 
 
 def _consent_screen(study: Study) -> None:
@@ -64,12 +66,13 @@ def _consent_screen(study: Study) -> None:
         return
     with gr.Column(elem_id="consent"):
         gr.Markdown(study.consent.text, elem_id="consent-text")
-        gr.HTML('<div id="consent-actions"></div>', container=False, padding=False)
+        gr.HTML('<div id="consent-actions"></div>', **BARE)
 
 
 def _chat(study: Study) -> Parts:
     avatars = (study.avatars.user, study.avatars.assistant)
     with gr.Column(elem_id="chat-screen", scale=1):
+        gr.HTML(f"<h1>{html.escape(study.title)}</h1>", elem_id="top", **BARE)
         chat = gr.Chatbot(
             elem_id="chat",
             show_label=False,
@@ -82,7 +85,7 @@ def _chat(study: Study) -> Parts:
             buttons=["copy"],
             feedback_value=[],
             avatar_images=avatars if any(avatars) else None,
-            placeholder=WELCOME.format(title=study.title),
+            placeholder=WELCOME,
             examples=[{"text": prompt} for prompt in study.prompts] or None,
             allow_file_downloads=False,
         )
@@ -102,8 +105,8 @@ def _chat(study: Study) -> Parts:
                     "stop": gr.Button("Stop", elem_id="stop", size="sm"),
                     "send": gr.Button("Send", elem_id="send", variant="primary", size="sm"),
                 }
-        gr.HTML('<div id="status-line"></div>', elem_id="status", container=False, padding=False)
-        bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, container=False, padding=False)
+        gr.HTML('<div id="status-line"></div>', elem_id="status", **BARE)
+        bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, **BARE)
     return Parts(chat, bridge, buttons)
 
 

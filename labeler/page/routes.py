@@ -65,7 +65,7 @@ class Routes:
         app.add_route("/api/alive", self.alive)
         app.add_route("/api/me", self.me)
         app.add_route("/healthz", self.health)
-        app.add_route(f"{self.assets.base}/{{name}}", self.asset)
+        app.add_route(f"/{self.assets.base}/{{name}}", self.asset)
 
     async def gesture(self, request: Request) -> Response:
         """Take one vote, reason or comparison; 200 after its durable commit.

@@ -1,8 +1,9 @@
 // The message box: what is in it belongs to the browser. The server takes a copy when Send is pressed; the box is
 // emptied when the server says that the copy is stored, so no failure costs a word.
 
+import { byId, mark, onRedraw } from "./dom.js";
 import { perTab, settings } from "./settings.js";
-import { notice, whenThere } from "./status.js";
+import { notice } from "./status.js";
 import { away } from "./pulse.js";
 import { hindrance, isPending, onEcho, prepare } from "./turns.js";
 import { onChange, page } from "./view.js";
@@ -11,7 +12,6 @@ const AWAY = "The server cannot be reached. Your text stays here; send it when t
 let shownDraft = null; // the conversation whose draft is in the box
 
 export const box = () => document.querySelector("#box textarea");
-const button = (id) => document.getElementById(id);
 const draftName = () => `draft/${page.view.conversation || "new"}`;
 
 // Gradio's own copy of the text follows input events only.
@@ -84,16 +84,16 @@ function onKey(event) {
   event.preventDefault();
   event.stopImmediatePropagation();
   if (hindrance("send")) notice(hindrance("send"));
-  else button("send")?.click();
+  else byId("send")?.click();
 }
 
 function paint() {
   showDraft();
   const writing = page.view.running;
-  setDisabled(button("send"), !page.ready || writing || isPending());
-  setDisabled(button("stop"), !writing);
+  setDisabled(byId("send"), !page.ready || writing || isPending());
+  setDisabled(byId("stop"), !writing);
   document.body.dataset.screen = screenName();
-  document.querySelector("#chat [role=log]")?.setAttribute("aria-busy", String(writing));
+  mark(document.querySelector("#chat [role=log]"), { "aria-busy": String(writing) });
 }
 
 function screenName() {
@@ -122,5 +122,5 @@ export function startComposer() {
   document.addEventListener("input", (event) => event.target === box() && keepDraft());
   onEcho(settled);
   onChange(paint);
-  whenThere("send", paint);
+  onRedraw(paint);
 }

@@ -3,7 +3,7 @@
 
 import { box } from "./composer.js";
 import { isOpen } from "./dialogs.js";
-import { rowOf, rows } from "./messages.js";
+import { buttonsOf, idOf, rowFor } from "./dom.js";
 
 const WAIT_MS = 250;
 let last = null; // { name, message } of the focused button in the chat
@@ -12,12 +12,12 @@ let timer = null;
 
 function remember(event) {
   const button = event.target.closest?.("#chat button");
-  last = button ? { name: button.title || button.textContent, message: rowOf(button)?.dataset.message } : null;
+  last = button ? { name: button.title || button.textContent, message: idOf(button) } : null;
 }
 
 function same() {
-  const place = rows().findIndex((row) => row.dataset.message === last.message);
-  const buttons = document.querySelectorAll("#chat .message-buttons")[place]?.querySelectorAll("button") ?? [];
+  const row = rowFor(last.message);
+  const buttons = (row && buttonsOf(row)?.querySelectorAll("button")) ?? [];
   return [...buttons].find((button) => !button.disabled && (button.title || button.textContent) === last.name);
 }
 

@@ -1,18 +1,16 @@
 // One key a gesture, outside text boxes, on the last answer. Each presses the very button a mouse would press.
 
 import { isOpen, showHelp } from "./dialogs.js";
-import { rows } from "./messages.js";
+import { buttonsOf, byId, rowOf, rowFor } from "./dom.js";
 import { setOpen } from "./sidebar.js";
 import { box } from "./composer.js";
-import { page } from "./view.js";
+import { answers, page } from "./view.js";
 
 const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable=true]";
 
 function inMessage(selector) {
-  const place = page.view.messages.map((each) => each.role).lastIndexOf("assistant");
-  const row = rows()[place];
-  if (!row) return null;
-  return document.querySelectorAll("#chat .message-buttons")[place]?.querySelector(selector) ?? null;
+  const row = rowFor(answers().at(-1)?.id);
+  return (row && buttonsOf(row)?.querySelector(selector)) ?? null;
 }
 
 function press(element) {
@@ -30,7 +28,7 @@ const ACTIONS = {
   e: () => press(inMessage('[title="Edit"]')),
   u: () => press(inMessage('[title="Undo"]')),
   n: () => {
-    document.getElementById("new")?.click();
+    byId("new")?.click();
     box()?.focus();
   },
   "?": showHelp,
@@ -51,8 +49,7 @@ function onEscape(event) {
   const edited = event.target.closest?.("#chat textarea.edit-textarea");
   const why = event.target.closest?.(".panel-why");
   if (edited) {
-    const place = rows().indexOf(edited.closest(".message-row"));
-    const buttons = document.querySelectorAll("#chat .message-buttons")[place];
+    const buttons = buttonsOf(rowOf(edited));
     buttons?.querySelector('[title="Cancel"]')?.click();
     requestAnimationFrame(() => buttons?.querySelector('[title="Edit"]')?.focus());
   } else if (why?.open) {

@@ -3,8 +3,9 @@
 // Gradio draws the k-th visible message as the k-th row and reuses rows by place, so everything here is looked up again
 // after each redraw and carries the id of the message it was made for.
 
+import { buttonsOf, idOf, make, mark, onRedraw, rowFor, rowOf, rows } from "./dom.js";
 import { perTab } from "./settings.js";
-import { comparePanel, whyPanel, openWhy } from "./panels.js";
+import { comparePanel, foldWhys, openWhy, whyPanel } from "./panels.js";
 import { post } from "./outbox.js";
 import { away } from "./pulse.js";
 import { notice } from "./status.js";
@@ -17,53 +18,24 @@ const LINES = {
   failed: "This answer failed.",
 };
 
-export const rows = () => [...document.querySelectorAll("#chat .message-row")];
-const buttonsOf = (row) => row.parentElement.querySelectorAll(".message-buttons")[rows().indexOf(row)] ?? null;
-
-// ── where a click happened ──
-
-export function rowOf(element) {
-  const own = element.closest?.(".message-row");
-  if (own) return own;
-  const panel = element.closest?.(".message-buttons");
-  if (!panel) return null;
-  return rows().find((row) => buttonsOf(row) === panel) ?? null;
-}
-
-const idOf = (element) => rowOf(element)?.dataset.message ?? null;
-
 // ── drawing ──
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") element.addEventListener("click", value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 function decorate() {
   const shown = page.view.messages;
   rows().forEach((row, place) => {
-    const each = shown[place];
-    if (!each) return delete row.dataset.message;
-    stamp(row, each);
-    line(row, each);
-    const buttons = buttonsOf(row);
-    if (!buttons) return undefined;
-    siblings(buttons, each);
-    panels(buttons, each);
-    thumbs(buttons, each);
-    return undefined;
+    if (shown[place]) decorateRow(row, shown[place]);
+    else row.removeAttribute("data-message");
   });
 }
 
-function stamp(row, each) {
-  const facts = { message: each.id, status: each.status, origin: each.origin };
-  for (const [name, value] of Object.entries(facts)) if (row.dataset[name] !== value) row.dataset[name] = value;
-  row.toggleAttribute("data-empty", each.empty);
+function decorateRow(row, each) {
+  mark(row, { "data-message": each.id, "data-status": each.status, "data-origin": each.origin });
+  line(row, each);
+  const buttons = buttonsOf(row);
+  if (!buttons) return;
+  thumbs(buttons, each);
+  siblings(buttons, each);
+  panels(buttons, each);
 }
 
 function lineOf(each) {
@@ -77,10 +49,9 @@ function line(row, each) {
   const text = lineOf(each);
   const place = row.querySelector(".flex-wrap");
   let element = place?.querySelector(":scope > .outcome");
-  if (!text) return element?.remove();
-  if (!element) place.append((element = make("p", { class: "outcome" })));
-  if (element.textContent !== text) element.textContent = text;
-  return element;
+  if (!text) element?.remove();
+  else if (!element) place?.append((element = make("p", { class: "outcome" }, text)));
+  else if (element.textContent !== text) element.textContent = text;
 }
 
 // A part of `parent` that is redrawn when its key changes; an empty key removes it.
@@ -124,24 +95,22 @@ function panels(buttons, each) {
   }
 }
 
-// A toggle keeps its name and says its state; Gradio would swap the name instead.
+// A toggle keeps its name and says its state; Gradio would swap the name ("Liked"). A name given by reference wins over
+// Gradio's own, which it would write again with every redraw.
 function thumbs(buttons, each) {
   for (const [name, value] of [["Like", 1], ["Dislike", -1]]) {
-    const button = buttons.querySelector(`button[title^="${name}"]`);
-    if (!button) continue;
-    const facts = {
+    mark(buttons.querySelector(`button[title^="${name}"]`), {
       "aria-labelledby": `name-${name.toLowerCase()}`,
       "aria-pressed": String(voteOf(each) === value),
       "data-vote": String(value),
       "data-saving": String(isWaiting(each.id, "vote")),
-    };
-    for (const [attribute, wanted] of Object.entries(facts)) {
-      if (button.getAttribute(attribute) !== wanted) button.setAttribute(attribute, wanted);
-    }
+    });
   }
 }
 
 // ── clicks, before Gradio sees them ──
+
+const NAMES = ["Like", "Dislike"].map((name) => make("span", { id: `name-${name.toLowerCase()}`, hidden: "" }, name));
 
 function onThumb(event, button) {
   const each = message(idOf(button));
@@ -175,6 +144,9 @@ function onClick(event) {
   if (hindered) {
     notice(hindered);
     stop(event);
+  } else if (name === "Edit") {
+    const row = rowOf(button);
+    setTimeout(() => row && buttonsOf(row)?.scrollIntoView({ block: "nearest" }), 50);
   } else if (name === "Submit") {
     const text = rowOf(button)?.querySelector("textarea")?.value ?? "";
     prepare("edit", { message: idOf(button), text });
@@ -188,7 +160,7 @@ function keepEdit(event) {
 }
 
 function editor(id) {
-  const row = rows().find((each) => each.dataset.message === id);
+  const row = rowFor(id);
   return { row, area: row?.querySelector("textarea"), button: row && buttonsOf(row)?.querySelector("button[title=Edit]") };
 }
 
@@ -217,15 +189,14 @@ function restoreEdit() {
 }
 
 function settled(made, echo) {
+  if (made.kind === "send" && echo.ok) foldWhys();
   if (made.kind !== "edit") return;
   if (echo.ok) perTab.remove("edit");
   else if (message(made.message)) setTimeout(() => reopenEdit(made.message, made.text), 300);
 }
 
 export function startMessages() {
-  for (const name of ["Like", "Dislike"]) {
-    document.body.append(make("span", { id: `name-${name.toLowerCase()}`, hidden: "" }, name));
-  }
+  document.addEventListener("DOMContentLoaded", () => document.body.append(...NAMES));
   document.addEventListener("click", onClick, true);
   document.addEventListener("input", keepEdit);
   document.addEventListener("click", (event) => {
@@ -237,5 +208,5 @@ export function startMessages() {
     restoreEdit();
   };
   onChange(redraw);
-  new MutationObserver(redraw).observe(document.documentElement, { childList: true, subtree: true });
+  onRedraw(redraw);
 }

@@ -41,9 +41,10 @@ export function post(gesture) {
   const entry = { ...gesture, nonce: newNonce(), conversation: page.view.conversation };
   const name = nextName(entry.nonce);
   if (!perBrowser.set(name, entry)) unkept.push({ name, entry });
-  refresh();
+  setWaiting(entries().map((each) => each.entry));
   setStatus("outbox", "saving");
   deliver();
+  setTimeout(changed); // Gradio's own toggle of the thumb comes first, or it would toggle what is painted here
 }
 
 function drop(name, entry, outcome) {

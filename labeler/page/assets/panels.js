@@ -35,7 +35,7 @@ function drawWhy(each) {
     <summary><span class="why-word">Why?</span> <span class="why-given"></span></summary>
     <form>
       <div class="reasons" role="group" aria-label="Reasons"></div>
-      <label class="comment"><span>Comment (optional)</span><textarea rows="2"></textarea></label>
+      <label class="why-comment"><span>Comment (optional)</span><textarea rows="2"></textarea></label>
       <button type="submit" class="save-reason">Save reason</button>
     </form>`;
   fill(element, each);
@@ -81,11 +81,18 @@ function save(element, id) {
   element.querySelector("summary").focus();
 }
 
+export function foldWhys() {
+  for (const element of made.values()) if (element.matches("details")) element.open = false;
+}
+
 // A fresh vote asks why; the panels of other messages fold away.
 export function openWhy(id, open) {
-  for (const element of made.values()) if (element.matches("details")) element.open = false;
+  foldWhys();
   const each = message(id);
-  if (open && each) whyPanel(each).element.open = true;
+  if (!open || !each) return;
+  const { element } = whyPanel(each);
+  element.open = true;
+  requestAnimationFrame(() => element.scrollIntoView({ block: "nearest" }));
 }
 
 // ── Was this answer better? ──

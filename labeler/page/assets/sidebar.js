@@ -1,8 +1,8 @@
 // The sidebar's own parts: what the annotator has done, their conversations, and who they are to the study.
 
 import { confirmThen } from "./dialogs.js";
+import { byId, make, mark, onRedraw } from "./dom.js";
 import { perBrowser, settings } from "./settings.js";
-import { whenThere } from "./status.js";
 import { ask, onEcho, openConversation } from "./turns.js";
 import { onChange, page } from "./view.js";
 
@@ -13,39 +13,33 @@ let facts = null;
 let timer = null;
 let shown = "";
 
+const wide = () => window.matchMedia(WIDE).matches;
 const sidebar = () => document.querySelector(".sidebar");
 const toggle = () => document.querySelector(".sidebar > .toggle-button");
 
 // ── what it shows ──
 
-function tag(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-
 function progress() {
   const list = COUNTS.map(([key, word]) =>
-    tag("div", {}, tag("dt", {}, word), tag("dd", {}, String(facts.progress[key]))),
+    make("div", {}, make("dt", {}, word), make("dd", {}, String(facts.progress[key]))),
   );
-  return tag("section", { "aria-labelledby": "progress-title" }, tag("h2", { id: "progress-title" }, "Progress"), tag("dl", { class: "counts" }, ...list));
+  return make("section", { "aria-labelledby": "progress-title" }, make("h2", { id: "progress-title" }, "Progress"), make("dl", { class: "counts" }, ...list));
 }
 
 function conversations() {
   const links = facts.conversations.map(({ id, title, at }) => {
-    const link = tag("a", { href: `#${id}`, title }, tag("span", { class: "opener" }, title), tag("time", { datetime: at }, ago(at)));
+    const link = make("a", { href: `#${id}`, title }, make("span", { class: "opener" }, title), make("time", { datetime: at }, ago(at)));
     if (id === page.view.conversation) link.setAttribute("aria-current", "true");
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a new tab may be wanted
       event.preventDefault();
       openConversation(id);
-      if (!window.matchMedia(WIDE).matches) setOpen(false);
+      if (!wide()) setOpen(false);
     });
-    return tag("li", {}, link);
+    return make("li", {}, link);
   });
-  const list = links.length ? tag("ul", {}, ...links) : tag("p", { class: "quiet" }, "Nothing yet. Your conversations will be listed here.");
-  return tag("nav", { "aria-labelledby": "conversations-title" }, tag("h2", { id: "conversations-title" }, "Conversations"), list);
+  const list = links.length ? make("ul", {}, ...links) : make("p", { class: "quiet" }, "Nothing yet. Your conversations will be listed here.");
+  return make("nav", { "aria-labelledby": "conversations-title" }, make("h2", { id: "conversations-title" }, "Conversations"), list);
 }
 
 function ago(at) {
@@ -57,16 +51,14 @@ function ago(at) {
 }
 
 function identity() {
-  const section = tag(
+  const section = make(
     "section",
     { class: "identity", "aria-labelledby": "identity-title" },
-    tag("h2", { id: "identity-title" }, "You"),
-    tag("p", {}, "Annotator ", tag("code", { id: "annotator-id" }, facts.annotator)),
+    make("h2", { id: "identity-title" }, "You"),
+    make("p", {}, "Annotator ", make("code", { id: "annotator-id" }, facts.annotator)),
   );
   if (settings.consent) {
-    const button = tag("button", { type: "button", id: "withdraw" }, "Withdraw consent");
-    button.addEventListener("click", withdraw);
-    section.append(button);
+    section.append(make("button", { type: "button", id: "withdraw", onclick: withdraw }, "Withdraw consent"));
   }
   return section;
 }
@@ -77,7 +69,7 @@ async function withdraw() {
 }
 
 function draw() {
-  const place = document.getElementById("sidebar-facts");
+  const place = byId("sidebar-facts");
   if (!place || !facts) return;
   const key = JSON.stringify([facts, page.view.conversation]);
   if (key === shown && place.childElementCount) return;
@@ -106,32 +98,35 @@ export function setOpen(open) {
   if (sidebar() && sidebar().classList.contains("open") !== open) toggle()?.click();
 }
 
-function mark() {
+function onToggle() {
   const open = sidebar()?.classList.contains("open") ?? false;
-  const button = toggle();
-  if (button && button.getAttribute("aria-expanded") !== String(open)) button.setAttribute("aria-expanded", String(open));
+  mark(toggle(), { "aria-expanded": String(open), "aria-controls": "sidebar" });
 }
 
+// Where there is room it starts open, unless it was closed there before; on a phone it would cover the page.
 function openWhereThereIsRoom() {
-  if (!toggle() || sidebar().dataset.started) return;
-  sidebar().dataset.started = "true";
-  new MutationObserver(mark).observe(sidebar(), { attributes: true, attributeFilter: ["class"] });
+  if (!page.ready || !toggle() || sidebar().dataset.started) return;
+  sidebar().dataset.started = "now";
+  new MutationObserver(onToggle).observe(sidebar(), { attributes: true, attributeFilter: ["class"] });
   toggle().addEventListener("click", (event) => {
-    if (event.isTrusted && window.matchMedia(WIDE).matches) perBrowser.set("sidebar", !sidebar().classList.contains("open"));
+    if (event.isTrusted && wide()) perBrowser.set("sidebar", !sidebar().classList.contains("open"));
   });
-  if (window.matchMedia(WIDE).matches && perBrowser.get("sidebar") !== false) setOpen(true);
-  mark();
+  if (wide() && perBrowser.get("sidebar") !== false) setOpen(true);
+  onToggle();
+  setTimeout(() => (sidebar().dataset.started = "before"), SETTLE_MS);
 }
 
-function drawHead(place) {
-  if (place.childElementCount) return;
-  place.append(tag("p", { class: "study" }, settings.title));
+function drawHead() {
+  const place = byId("sidebar-top");
+  if (place && !place.childElementCount) place.append(make("p", { class: "mark" }, "Labeler"));
 }
 
 export function startSidebar() {
-  whenThere("sidebar-top", drawHead);
-  whenThere("sidebar-facts", draw);
-  new MutationObserver(openWhereThereIsRoom).observe(document.documentElement, { childList: true, subtree: true });
+  onRedraw(() => {
+    drawHead();
+    draw();
+    openWhereThereIsRoom();
+  });
   onEcho(loadSoon);
   let before = "";
   onChange(() => {
@@ -139,5 +134,6 @@ export function startSidebar() {
     if (page.ready && now !== before) loadSoon();
     before = now;
     draw();
+    openWhereThereIsRoom();
   });
 }

@@ -9,7 +9,9 @@
 //   mend      Gradio's accessibility faults         focus     is never lost to a redraw
 
 import "./english.js";
+import { startRedraws } from "./dom.js";
 import { startComposer } from "./composer.js";
+import { startConsent } from "./consent.js";
 import { startFocus } from "./focus.js";
 import { startKeys } from "./keys.js";
 import { startMending } from "./mend.js";
@@ -24,9 +26,11 @@ startTurns();
 startOutbox();
 startMessages();
 startComposer();
+startConsent();
 startSidebar();
 startStatus();
 startKeys();
 startFocus();
 startMending();
 startPulse();
+startRedraws();

@@ -3,6 +3,7 @@
 // #save-status is "" until the first gesture, then exactly "Saving", "Saved" or "Not saved". Explanations stand beside
 // it, never in it.
 
+import { byId, onRedraw } from "./dom.js";
 import { perTab } from "./settings.js";
 
 // "lost" can be tried again; "refused" never will be taken.
@@ -59,15 +60,5 @@ export function onSaveAgain(action) {
 export function startStatus() {
   if (perTab.get("saved")) parts.outbox = "saved"; // the page reloaded itself; what was saved still is
   paint();
-  whenThere("status-line", (place) => place.replaceWith(line));
-}
-
-// Calls `use` with the element of that id, as soon as Gradio has drawn it and again whenever it is drawn anew.
-export function whenThere(id, use) {
-  const look = () => {
-    const place = document.getElementById(id);
-    if (place) use(place);
-  };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
-  look();
+  onRedraw(() => byId("status-line")?.replaceWith(line));
 }
