@@ -182,9 +182,11 @@ class Conversation:
         return 0
 
     def reason_of(self, annotator_id: str, message_id: str) -> ReasonFact | None:
+        """Why the annotator's last vote was cast, or ``None``: reasons go with the vote that they were given for."""
+        voted = max((fact.seq for fact in self.votes if fact.voter == (message_id, annotator_id)), default=0)
         for fact in reversed(self.reasons):
             if fact.message_id == message_id and fact.annotator_id == annotator_id:
-                return fact
+                return fact if fact.seq > voted else None
         return None
 
     def comparison_of(self, annotator_id: str, pair: frozenset[str]) -> Compared | None:

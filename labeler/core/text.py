@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Literal
+
+import orjson
 
 from labeler.core.conversation import Message
 
@@ -15,9 +16,14 @@ SystemPolicy = Literal["keep", "merge", "drop"]
 ChatMessage = dict[str, str]
 
 
+def nfc(text: str) -> str:
+    """NFC; most texts are plain ASCII, which is NFC already."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def normal(text: str) -> str:
     """NFC with every run of white space as one space: what counts as "the same text"."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(nfc(text).split())
 
 
 def chat_messages(
@@ -48,16 +54,21 @@ def chat_messages(
 
 def prompt_key(prompt: Sequence[ChatMessage]) -> str:
     """SHA-256 of the prompt's canonical JSON, texts in NFC: equal prompts meet across conversations."""
-    canonical = [[message["role"], unicodedata.normalize("NFC", message["content"])] for message in prompt]
-    return sha256(json.dumps(canonical, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+    canonical = [[message["role"], nfc(message["content"])] for message in prompt]
+    return sha256(orjson.dumps(canonical)).hexdigest()
 
 
 def opener_form(text: str) -> str:
     """The form of a first user message that decides its split: NFC, casefolded, spaces collapsed."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return " ".join(nfc(text).casefold().split())
 
 
 def split_of(opener: str, salt: str, test_percent: int) -> Split:
     """Which split an opener belongs to: a function of its text alone, stable as the data grows."""
-    bucket = int(sha256((salt + opener_form(opener)).encode()).hexdigest(), 16) % 100
+    return split_of_form(opener_form(opener), salt, test_percent)
+
+
+def split_of_form(form: str, salt: str, test_percent: int) -> Split:
+    """The same for an opener that is in its form already."""
+    bucket = int(sha256((salt + form).encode()).hexdigest(), 16) % 100
     return "test" if bucket < test_percent else "train"

@@ -14,7 +14,7 @@ from labeler.core.rules.facts import candidate_of, comparison_rows, message_rows
 from labeler.core.rules.findings import findings_of, open_turn
 from labeler.core.rules.options import Options
 from labeler.core.rules.prompts import Prompts
-from labeler.core.rules.reading import Reading, Turn, edit_distance, first_of_chain, read
+from labeler.core.rules.reading import Reading, Turn, read
 from labeler.core.standing import Standing
 
 RULES_VERSION = 1
@@ -31,7 +31,11 @@ def derive(conversation: Conversation, standing: Standing, options: Options) -> 
         everything = (answer.id for answers in turns.values() for answer in answers)
         return Derived(ledger=[Exclusion((one,), REASONS[refusal][0], refusal) for one in everything])
     reading = read(conversation, standing, options)
-    candidates = {answer.id: _candidate(conversation, answer) for answers in turns.values() for answer in answers}
+    candidates = {
+        answer.id: candidate_of(answer, reading.distances.get(answer.id))
+        for answers in turns.values()
+        for answer in answers
+    }
     derived = Derived(
         votes=vote_rows(conversation, standing),
         comparisons=comparison_rows(conversation.id, reading.comparisons),
@@ -56,12 +60,6 @@ def _turns(conversation: Conversation) -> dict[str, list[Message]]:
         if message.role == "assistant":
             turns.setdefault(message.parent_id or "", []).append(message)
     return turns
-
-
-def _candidate(conversation: Conversation, answer: Message) -> Candidate:
-    if answer.origin == "model":
-        return candidate_of(answer, None)
-    return candidate_of(answer, edit_distance(first_of_chain(conversation, answer), answer))
 
 
 def _add_records(

@@ -84,12 +84,12 @@ class Assembly:
 
     def _unpaired(self, turn: Turn, prompt: Prompt, text: str, label: bool, support: Support) -> UnpairedPreference:
         truncated = text not in turn.texts
-        shaping = [
-            *(["R20"] if truncated else []),
-            *(["R10"] if self.candidates[text].origin == "human_edit" else []),
-            *(["R25"] if support.against else []),
-        ]
-        grounds = self._grounds(support, shaping=tuple(shaping), truncated=truncated)
+        shaping = (
+            *(("R20",) if truncated else ()),
+            *(("R10",) if self.candidates[text].origin == "human_edit" else ()),
+            *(("R25",) if support.against else ()),
+        )
+        grounds = self._grounds(support, shaping=shaping, truncated=truncated)
         return UnpairedPreference(prompt, self.candidates[text], label, grounds)
 
     def _demonstration(self, prompt: Prompt, found: list[tuple[str, Evidence]]) -> Demonstration:
@@ -100,9 +100,12 @@ class Assembly:
     def _grounds(
         self, support: Support, *, shaping: tuple[str, ...] = (), weight: float = 1.0, truncated: bool = False
     ) -> Grounds:
-        judges = {one for evidence in (*support.found, *support.against) for one in evidence.annotators}
-        consent = self.reading.standing.consent_of({*judges, self.reading.conversation.annotator_id})
+        consent = self._consent(support) if self.reading.standing.consents else None
         return grounds_of(support, consent, shaping=shaping, weight=weight, truncated=truncated)
+
+    def _consent(self, support: Support) -> str | None:
+        judges = {one for evidence in (*support.found, *support.against) for one in evidence.annotators}
+        return self.reading.standing.consent_of({*judges, self.reading.conversation.annotator_id})
 
 
 def _positions(shown: PairClaim, claims: tuple[PairClaim, ...]) -> tuple[Position, Position]:

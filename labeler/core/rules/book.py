@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -105,8 +105,10 @@ def confidence_of(rule_id: str) -> float:
     return confidence
 
 
-def in_book_order(rule_ids: Iterable[str]) -> tuple[str, ...]:
+def in_book_order(rule_ids: Sequence[str]) -> tuple[str, ...]:
     """The rules, each once, in the order of the book."""
+    if len(rule_ids) == 1:
+        return (rule_ids[0],)
     return tuple(sorted(set(rule_ids), key=_PLACE.__getitem__))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labeler.core.conversation import Message
 from labeler.core.rules.book import confidence_of
 from labeler.core.rules.evidence import Evidence, PairClaim
-from labeler.core.rules.reading import Reading, Turn, chain_of, edit_distance
+from labeler.core.rules.reading import Reading, Turn, chain_of
 from labeler.core.rules.votes import DISLIKE, LIKE, Ballots, restored
 from labeler.core.text import normal
 
@@ -76,9 +76,9 @@ def pairs_and_demonstrations(
         if _own_vote(turn, last, last.annotator_id, ballots) == DISLIKE:
             reading.leave_out("edit_disliked", last.id)
             continue
-        evidence = _evidence(turn, rewrite, ballots)
+        evidence = _evidence(reading, turn, rewrite, ballots)
         demonstrations.append((last.id, evidence))
-        flaw = _flaw(turn, rewrite)
+        flaw = _flaw(reading, turn, rewrite)
         if flaw is None:
             pairs.append(PairClaim(last.id, first.id, evidence))
         else:
@@ -86,19 +86,19 @@ def pairs_and_demonstrations(
     return pairs, demonstrations
 
 
-def _flaw(turn: Turn, rewrite: Rewrite) -> str | None:
+def _flaw(reading: Reading, turn: Turn, rewrite: Rewrite) -> str | None:
     """Why the rewrite and the first answer are no pair."""
     fate = turn.fates.get(rewrite.first.id)
     if fate is not None:
         return "rejected_truncated" if fate == "answer_stopped" else fate
     if rewrite.first.id not in turn.texts:
         return "different_prompts"
-    return "edit_tiny" if edit_distance(rewrite.first, rewrite.last) < TINY else None
+    return "edit_tiny" if reading.distances[rewrite.last.id] < TINY else None
 
 
-def _evidence(turn: Turn, rewrite: Rewrite, ballots: Ballots) -> Evidence:
+def _evidence(reading: Reading, turn: Turn, rewrite: Rewrite, ballots: Ballots) -> Evidence:
     last = rewrite.last
-    strength = _strength(edit_distance(rewrite.first, last))
+    strength = _strength(reading.distances[last.id])
     vote = _own_vote(turn, rewrite.first, last.annotator_id, ballots)
     plain = "R11" if len(rewrite.chain) > 1 else "R1"
     rule = {LIKE: "R8", DISLIKE: "R9"}.get(vote, plain)

@@ -18,7 +18,8 @@ UNDONE_FACTOR = 0.5
 class Evidence:
     """One finding of one rule. ``rules`` begins with the rule that found it; those that shaped it follow.
 
-    ``events`` are (seq, event id) of the gestures it rests on, ``at`` the time of the last of them.
+    ``annotators`` are sorted, each once; ``events`` are (seq, event id) of the gestures it rests on, each once; ``at``
+    is the time of the last of them.
     """
 
     rules: tuple[str, ...]
@@ -83,7 +84,7 @@ def discounted(confidence: float, flips: int, *, undone_like: bool) -> float:
 
 def combined(confidences: Iterable[float]) -> float:
     """R27: independent findings of the same add up, and never to certainty."""
-    return min(MOST_CONFIDENT, 1.0 - prod(1.0 - confidence for confidence in confidences))
+    return min(MOST_CONFIDENT, 1.0 - prod([1.0 - confidence for confidence in confidences]))
 
 
 def majority_confidence(agreeing: int, all_of_them: int) -> float:
@@ -113,20 +114,47 @@ def grounds_of(
 ) -> Grounds:
     """R27: one record's grounds from all that was found for and against it; ``shaping`` are rules beside those."""
     found = support.found
+    if len(found) == 1 and not support.against:
+        return _grounds_of_one(found[0], consent, shaping, weight, truncated)
     everything = (*found, *support.against)
-    confidence = combined(one.confidence for one in found) if support.confidence is None else support.confidence
+    confidence = support.confidence or combined([one.confidence for one in found])
     return Grounds(
-        source=max(found, key=weight_of_source).rules[0],
-        sources=in_book_order([*shaping, *(rule for one in found for rule in one.rules)]),
-        strength=max((one.strength for one in found if one.strength is not None), default=None),
-        confidence=round(confidence, 6),
-        annotator_ids=tuple(sorted({annotator for one in everything for annotator in one.annotators})),
-        agreement=round(support.agreement, 6),
-        event_ids=tuple(event_id for _, event_id in sorted({event for one in everything for event in one.events})),
-        created_at=max(one.at for one in everything)[:10],
-        consent=consent,
-        weight=weight,
-        n_flips=max(one.flips for one in found),
-        undone=any(one.undone for one in found),
-        truncated=truncated,
+        max(found, key=weight_of_source).rules[0],
+        in_book_order([*shaping, *(rule for one in found for rule in one.rules)]),
+        max((one.strength for one in found if one.strength), default=None),
+        round(confidence, 6),
+        tuple(sorted({annotator for one in everything for annotator in one.annotators})),
+        round(support.agreement, 6),
+        _in_log_order({event for one in everything for event in one.events}),
+        max(one.at for one in everything)[:10],
+        consent,
+        weight,
+        max(one.flips for one in found),
+        any(one.undone for one in found),
+        truncated,
     )
+
+
+def _grounds_of_one(
+    found: Evidence, consent: str | None, shaping: tuple[str, ...], weight: float, truncated: bool
+) -> Grounds:
+    """The same for what most records rest on: one finding that nobody contradicts."""
+    return Grounds(
+        found.rules[0],
+        in_book_order((*shaping, *found.rules)),
+        found.strength,
+        round(found.confidence, 6),
+        found.annotators,
+        1.0,
+        _in_log_order(found.events),
+        found.at[:10],
+        consent,
+        weight,
+        found.flips,
+        found.undone,
+        truncated,
+    )
+
+
+def _in_log_order(events: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple([event_id for _, event_id in sorted(events)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container
+
+import orjson
 
 from labeler.core.conversation import ComparisonFact, Conversation, Message, ReasonFact, VoteFact
 from labeler.core.records import Candidate, ComparisonRow, MessageRow, VoteRow
 from labeler.core.standing import Standing
-
-_sampling_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def message_rows(
@@ -95,7 +94,7 @@ def candidate_of(message: Message, edit_distance: float | None) -> Candidate:
         started.model_id if started else None,
         started.model_revision if started else None,
         message.origin,
-        _sampling_json(dict(started.sampling)) if started else None,
+        orjson.dumps(started.sampling, option=orjson.OPT_SORT_KEYS).decode() if started else None,
         finished.finish_reason if finished else None,
         finished.prompt_tokens if finished else None,
         finished.completion_tokens if finished else None,

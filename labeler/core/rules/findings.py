@@ -46,6 +46,9 @@ def findings_of(reading: Reading, turn: Turn) -> Findings:
     stand = rewrites(reading, turn)
     pool_texts(turn)
     ballots = thumbs(reading, turn)
+    if len(turn.answers) == 1:
+        labels = _labels(reading, turn, ballots)
+        return Findings([], labels, _liked(reading, turn, labels))
     comparisons = usable(reading, turn)
     add_verdicts_on_both(reading, turn, comparisons, ballots)
     labels = _labels(reading, turn, ballots)
@@ -57,9 +60,7 @@ def findings_of(reading: Reading, turn: Turn) -> Findings:
         *pairs_from_retries(reading, turn, ballots, comparisons),
     ]
     pairs = settle(reading, turn, claims, list(ties_from_comparisons(reading, comparisons)))
-    if reading.options.sft_from_likes:
-        demonstrations += _liked(reading, turn, labels)
-    return Findings(pairs, labels, demonstrations)
+    return Findings(pairs, labels, [*demonstrations, *_liked(reading, turn, labels)])
 
 
 def _labels(reading: Reading, turn: Turn, ballots: Ballots) -> Labels:
@@ -76,6 +77,8 @@ def _labels(reading: Reading, turn: Turn, ballots: Ballots) -> Labels:
 def _liked(reading: Reading, turn: Turn, labels: Labels) -> list[tuple[str, Evidence]]:
     """R2s: what somebody liked and nobody disliked is worth imitating, unless its turn was undone (R16)."""
     demonstrations: list[tuple[str, Evidence]] = []
+    if not reading.options.sft_from_likes:
+        return demonstrations
     for text, (label, support) in labels.items():
         if not label or text not in turn.texts:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labeler.core.conversation import Conversation, Message
 from labeler.core.records import Prompt
 from labeler.core.rules.options import Options
-from labeler.core.text import ChatMessage, Split, chat_messages, opener_form, prompt_key, split_of
+from labeler.core.text import ChatMessage, Split, chat_messages, opener_form, prompt_key, split_of, split_of_form
 from labeler.ids import text_sha256
 
 
@@ -16,8 +16,14 @@ class Prompts:
         self._conversation = conversation
         self._options = options
         self._opener = conversation.messages[conversation.roots[0]].content
-        self._group_key = text_sha256(opener_form(self._opener))
-        self._split: Split = split_of(self._opener, options.salt, options.test_percent)
+        self._group: tuple[str, Split] | None = None
+
+    def _find_group(self) -> tuple[str, Split]:
+        """The key of the conversation's group, and the split that it belongs to."""
+        if self._group is None:
+            form = opener_form(self._opener)
+            self._group = text_sha256(form), split_of_form(form, self._options.salt, self._options.test_percent)
+        return self._group
 
     def of(self, path: list[Message]) -> Prompt | None:
         """The prompt that ends with the last message of the path.
@@ -29,7 +35,9 @@ class Prompts:
         started = conversation.started
         system_prompt = started.system_prompt if started else None
         messages = chat_messages(path, system_prompt, options.system_prompt)
-        if self._split_of(messages, system_prompt) != self._split:
+        group_key, split = self._find_group()
+        opener = _opener_in(messages, system_prompt if options.system_prompt == "merge" else None)
+        if opener != self._opener and split_of(opener, options.salt, options.test_percent) != split:
             return None
         answers = [message for message in path if message.role == "assistant" and message.content.strip()]
         return Prompt(
@@ -37,17 +45,15 @@ class Prompts:
             path[-1].id,
             messages,
             prompt_key(messages),
-            self._group_key,
-            self._split,
+            group_key,
+            split,
             started.language if started else None,
             any(answer.origin == "human_edit" for answer in answers),
             tuple(dict.fromkeys(answer.started.model_id for answer in answers if answer.started)),
         )
 
-    def _split_of(self, messages: list[ChatMessage], system_prompt: str | None) -> Split:
-        opener = next(message["content"] for message in messages if message["role"] == "user")
-        if system_prompt and self._options.system_prompt == "merge":
-            opener = opener.removeprefix(f"{system_prompt}\n\n")
-        if opener == self._opener:
-            return self._split
-        return split_of(opener, self._options.salt, self._options.test_percent)
+
+def _opener_in(messages: list[ChatMessage], merged: str | None) -> str:
+    """The first user message, without the system prompt that was merged into it."""
+    opener = next(message["content"] for message in messages if message["role"] == "user")
+    return opener.removeprefix(f"{merged}\n\n") if merged else opener

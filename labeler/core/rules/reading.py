@@ -24,7 +24,8 @@ class Reading:
 
     ``runs`` holds, by message and annotator, the votes since the last withdrawal (R13), oldest first, never empty.
     ``comparisons`` are the last words on pairs of answers, withdrawals left out. ``barred`` are the nodes written by
-    somebody who may not be heard (R30), with the reason.
+    somebody who may not be heard (R30), with the reason. ``distances`` says of each rewrite how much of the first
+    answer it changed, between 0 (nothing but white space) and 1.
     """
 
     conversation: Conversation
@@ -33,6 +34,7 @@ class Reading:
     runs: Runs = field(default_factory=dict)
     comparisons: list[ComparisonFact] = field(default_factory=list)
     barred: dict[str, str] = field(default_factory=dict)
+    distances: dict[str, float] = field(default_factory=dict)
     ledger: list[Exclusion] = field(default_factory=list)
 
     def leave_out(self, reason: str, *candidates: str) -> None:
@@ -50,6 +52,11 @@ def read(conversation: Conversation, standing: Standing, options: Options) -> Re
         for message in conversation.messages.values()
         if message.annotator_id != conversation.annotator_id
         and (reason := standing.refusal(message.annotator_id)) is not None
+    }
+    reading.distances = {
+        message.id: _distance(conversation, message)
+        for message in conversation.messages.values()
+        if message.origin == "human_edit"
     }
     return reading
 
@@ -117,11 +124,6 @@ def pool_texts(turn: Turn) -> None:
     turn.texts = {answer.id: stands[forms[answer.id]] for answer in candidates}
 
 
-def first_of_chain(conversation: Conversation, answer: Message) -> Message:
-    """The answer that a rewrite goes back to (R11)."""
-    return list(chain_of(conversation, answer))[-1]
-
-
 def chain_of(conversation: Conversation, answer: Message) -> Iterator[Message]:
     """A rewrite, what it rewrites, and so on down to the first answer."""
     here: Message | None = answer
@@ -130,6 +132,6 @@ def chain_of(conversation: Conversation, answer: Message) -> Iterator[Message]:
         here = conversation.messages.get(here.edits) if here.edits else None
 
 
-def edit_distance(first: Message, rewrite: Message) -> float:
-    """How much of a text a rewrite changed: 0 nothing but white space, 1 everything."""
+def _distance(conversation: Conversation, rewrite: Message) -> float:
+    *_, first = chain_of(conversation, rewrite)
     return round(Levenshtein.normalized_distance(normal(first.content), normal(rewrite.content)), 6)

@@ -50,6 +50,8 @@ def pairs_from_retries(reading: Reading, turn: Turn, ballots: Ballots, compariso
 
 def _tries(turn: Turn) -> list[list[Message]]:
     """The candidates of the model that retries connect, in the order in which they came."""
+    if not any(answer.retries for answer in turn.answers):
+        return []
     groups: dict[str, list[Message]] = {}
     for answer in turn.answers:
         if answer.origin == "model":

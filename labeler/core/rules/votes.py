@@ -64,17 +64,14 @@ def _ballot(reading: Reading, text: str, run: list[VoteFact]) -> Ballot | None:
     undo = undo_after(reading, last)
     undone_like = undo is not None and last.vote == LIKE
     rule = "R2" if last.vote == LIKE else "R3"
-    shaping = (
-        *(("R14",) if flips else ()),
-        *(("R16",) if undone_like else ()),
-        *(("R28",) if any(fact.message_id != text for fact in run) else ()),
-    )
+    pooled = any([fact.message_id != text for fact in run])
+    shaping = (*(("R14",) if flips else ()), *(("R16",) if undone_like else ()), *(("R28",) if pooled else ()))
     gestures: list[VoteFact | UndoFact] = [*run, undo] if undo else [*run]
     evidence = Evidence(
         (rule, *shaping),
         discounted(confidence_of(rule), flips, undone_like=undone_like),
         (last.annotator_id,),
-        tuple((gesture.seq, gesture.event_id) for gesture in gestures),
+        tuple([(gesture.seq, gesture.event_id) for gesture in gestures]),
         gestures[-1].at,
         flips=flips,
         undone=undo is not None,
@@ -137,6 +134,9 @@ def _seconds(start: str, end: str) -> float:
 
 def label_of(ballots: dict[str, Ballot]) -> tuple[bool, Support] | None:
     """What a text's ballots come to; ``None``: contested."""
+    if len(ballots) == 1:
+        [only] = ballots.values()
+        return only.value == LIKE, Support((only.evidence,))
     ordered = [ballots[annotator] for annotator in sorted(ballots)]
     likes = [one.evidence for one in ordered if one.value == LIKE]
     dislikes = [one.evidence for one in ordered if one.value == DISLIKE]
