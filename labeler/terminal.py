@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Advance = Callable[[int], None]
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room and run this again",
@@ -43,23 +44,37 @@ def show_json(document: Mapping[str, Any]) -> None:
     show(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-@contextmanager
-def progress(title: str, total: int | None = None) -> Iterator[Advance]:
-    """A bar on stderr while the block runs, if that is a terminal. Yields a function that is told of each step.
+class Bar:
+    """How far the work is, where nobody watches: nothing is shown."""
 
-    Without ``total`` it shows that work goes on, not how far.
-    """
+    def advance(self, steps: int = 1) -> None:
+        """So many more steps are done."""
+
+    def at(self, title: str, done: int, total: int) -> None:
+        """This is being done now, and so much of it is done; without a total it is not known how much."""
+
+
+class _Watched(Bar):
+    def __init__(self, bar: Progress, title: str, total: int | None) -> None:
+        self._bar = bar
+        self._task = bar.add_task(title, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        self._bar.advance(self._task, steps)
+
+    def at(self, title: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=title, completed=done, total=total or None)
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Bar]:
+    """A bar on stderr while the block runs, if that is a terminal. Without ``total`` it shows that work goes on."""
     if not sys.stderr.isatty():
-        yield _nothing
+        yield Bar()
         return
     from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda steps: bar.advance(task, steps)
-
-
-def _nothing(steps: int) -> None:
-    """Where nobody watches, nothing is shown."""
+        yield _Watched(bar, title, total)
