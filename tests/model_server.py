@@ -614,6 +614,7 @@ def main() -> None:
     options = parser.parse_args()
     server = ModelServer(port=options.port, key=options.key, pace=options.pace, strict=options.strict)
     with server:
+        print(server.base_url, flush=True)  # noqa: T201  # whoever started the program waits for this line
         try:
             if options.until_eof:
                 sys.stdin.read()

@@ -186,6 +186,7 @@ class _Process:
         if report.get("error") == "missing":
             raise _Failed("needs llama.cpp, which is not installed; run scripts/setup or: pip install 'labeler[local]'")
         if "url" not in report:
+            self.end()  # and with it the last of what it has to say
             why = quote(self.errors()[0])  # the first is the cause, the others are those who were told
             raise _Failed(f"cannot be started from {self._path}{why}; name a sound GGUF file")
         self.url = report["url"]

@@ -61,6 +61,8 @@ def start(wanted: dict[str, Any]) -> Any:
     params.cache_prompt = params.cache_idle_slots = False
     params.cache_ram_mib = 0
     params.verbosity = ERRORS_ONLY
+    # The page shares these cores: threads that have nothing to do sleep, and do not spin.
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
     if wanted["threads"] is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = wanted["threads"]
     return xllamacpp.Server(params)

@@ -94,6 +94,8 @@ def _key(name: str, variable: str, environ: Mapping[str, str]) -> str:
         raise ModelError(
             f"model '{name}' needs a key: put it into the environment variable {variable}, then start again"
         )
+    if not (key.isascii() and key.isprintable()):
+        raise ModelError(f"model '{name}': what {variable} holds is no key; it has characters that no header can carry")
     return key
 
 

@@ -211,6 +211,13 @@ def test_a_key_that_is_not_set_is_told_at_the_start(asking: Ask, environ: dict[s
         asking(key_env="FOX_KEY", environ=environ)
 
 
+@pytest.mark.parametrize("key", ["sk-naïve", "sk-two\nlines", "sk-\x00"])
+def test_a_key_that_no_header_can_carry_is_told_at_the_start_and_not_shown(asking: Ask, key: str) -> None:
+    with pytest.raises(ModelError, match="what FOX_KEY holds is no key") as caught:
+        asking(key_env="FOX_KEY", environ={"FOX_KEY": key})
+    assert key not in str(caught.value)
+
+
 def test_the_machines_hugging_face_token_is_not_sent_to_other_servers(
     asking: Ask, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
