@@ -176,17 +176,21 @@ class Conversation:
 
     def vote_of(self, annotator_id: str, message_id: str) -> int:
         """What stands: 1, -1, or 0 when never cast or withdrawn."""
-        for fact in reversed(self.votes):
-            if fact.message_id == message_id and fact.annotator_id == annotator_id:
-                return fact.vote
-        return 0
+        last = self._last_vote(annotator_id, message_id)
+        return last.vote if last else 0
 
     def reason_of(self, annotator_id: str, message_id: str) -> ReasonFact | None:
-        """Why the annotator's last vote was cast, or ``None``: reasons go with the vote that they were given for."""
-        voted = max((fact.seq for fact in self.votes if fact.voter == (message_id, annotator_id)), default=0)
+        """Why the annotator's standing vote was cast: a reason goes with the vote that it was given for."""
+        vote = self._last_vote(annotator_id, message_id)
         for fact in reversed(self.reasons):
             if fact.message_id == message_id and fact.annotator_id == annotator_id:
-                return fact if fact.seq > voted else None
+                return fact if vote and fact.seq > vote.seq else None
+        return None
+
+    def _last_vote(self, annotator_id: str, message_id: str) -> VoteFact | None:
+        for fact in reversed(self.votes):
+            if fact.message_id == message_id and fact.annotator_id == annotator_id:
+                return fact
         return None
 
     def comparison_of(self, annotator_id: str, pair: frozenset[str]) -> Compared | None:
@@ -209,7 +213,8 @@ def apply(conversation: Conversation, event: NewEvent) -> None:
     """Take one more event in.
 
     Raises:
-        LogError: the event is not this conversation's next one, or names a message that is not there.
+        LogError: the event is not this conversation's next one, or names a message that is not there, not in its
+            place, or there already.
     """
     if event.conversation_id != conversation.id or event.seq != conversation.seq + 1:
         raise LogError(
@@ -245,6 +250,8 @@ def _started(conversation: Conversation, payload: ConversationStarted, event: Ne
 
 
 def _add(conversation: Conversation, message: Message) -> None:
+    if message.id in conversation.messages:
+        raise LogError(f"conversation {conversation.id}: message {message.id} is there already")
     siblings = conversation.roots if message.parent_id is None else conversation.messages[message.parent_id].children
     conversation.messages[message.id] = message
     siblings.append(message.id)
@@ -269,6 +276,8 @@ def _sent(conversation: Conversation, payload: MessageSent, event: NewEvent) -> 
 
 
 def _reply_started(conversation: Conversation, payload: ReplyStarted, event: NewEvent) -> None:
+    if conversation.messages[payload.parent_id].role != "user":
+        raise LogError(f"conversation {conversation.id}: answer {payload.message_id} answers no message")
     message = Message(
         id=payload.message_id,
         parent_id=payload.parent_id,
@@ -295,7 +304,8 @@ def _reply_finished(conversation: Conversation, payload: ReplyFinished, event: N
 
 
 def _answer_edited(conversation: Conversation, payload: AnswerEdited, event: NewEvent) -> None:
-    _require(conversation, payload.edits)
+    if conversation.messages[payload.edits].parent_id != payload.parent_id:
+        raise LogError(f"conversation {conversation.id}: answer {payload.message_id} rewrites one to another message")
     message = Message(
         id=payload.message_id,
         parent_id=payload.parent_id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -364,4 +364,3 @@ _TUPLES = {
     payload.kind: {field.name for field in fields(payload) if str(field.type).startswith("tuple")}
     for payload in PAYLOADS
 }
-REQUIRED = {payload.kind: {field.name for field in fields(payload) if field.default is MISSING} for payload in PAYLOADS}
