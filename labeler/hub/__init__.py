@@ -1,0 +1,23 @@
+"""The Hub: what is published there, and how a package gets there exactly once."""
+
+from __future__ import annotations
+
+from labeler.hub.push import Patience, PushResult, push
+from labeler.hub.refusals import Again
+from labeler.hub.repo import DatasetRepo, Published, RemoteFile
+from labeler.hub.steps import Report, Step, silent
+from labeler.hub.verify import verify_remote
+
+__all__ = [
+    "Again",
+    "DatasetRepo",
+    "Patience",
+    "Published",
+    "PushResult",
+    "RemoteFile",
+    "Report",
+    "Step",
+    "push",
+    "silent",
+    "verify_remote",
+]

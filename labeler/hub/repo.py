@@ -1,0 +1,209 @@
+"""One data set repo on the Hub: reading what is published, and the few writes that a push is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, hf_hub_url
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+from labeler.errors import HubError, PackageError
+from labeler.export.manifest import MANIFEST_PATH, Manifest, ShardFile
+from labeler.hub.calls import hook_in, one_call
+from labeler.hub.quiet import quiet
+from labeler.hub.refusals import Again, Place, translated
+from labeler.hub.upload import Progress, Uploads
+
+README = "README.md"
+# What a repo may hold and still count as empty: none of it is data.
+HARMLESS = frozenset({README, ".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt"})
+PATHS_A_CALL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file at some commit. ``sha256`` is known for large files only; git names the others by ``blob``."""
+
+    path: str
+    size: int
+    blob: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a repo holds at one commit, ``head``. Nothing in it is newer or older than that commit.
+
+    ``manifest`` is None where no package was pushed yet; ``paths`` are all files of the repo, ``readme`` may be empty.
+    """
+
+    head: str
+    private: bool
+    paths: frozenset[str]
+    manifest: Manifest | None
+    readme: str
+
+
+class DatasetRepo:
+    """A data set repo, and how to reach it.
+
+    Making one hooks timeouts into the HTTP client that ``huggingface_hub`` shares between all code of a process; they
+    act inside this class only (see ``labeler.hub.calls``). Nothing is requested until a method is called.
+
+    Args:
+        repo_id: ``owner/name``.
+        endpoint: the Hub's address; None: HF_ENDPOINT, else the public Hub.
+        token: None: HF_TOKEN, else what ``hf auth login`` kept. It is handed to ``huggingface_hub`` and nowhere else.
+        private: what the repo must be, and is made as. A repo that is otherwise is never pushed to.
+        timeout: seconds for each request to be answered.
+    """
+
+    def __init__(
+        self,
+        repo_id: str,
+        *,
+        endpoint: str | None = None,
+        token: str | None = None,
+        private: bool = True,
+        timeout: float = 60.0,
+    ) -> None:
+        hook_in()
+        self.private = private
+        self._api = HfApi(endpoint=endpoint, token=token)
+        self._timeout = timeout
+        self._place = Place(repo_id, self._api.endpoint)
+        self._uploads = Uploads(self._api, self._place, timeout)
+
+    @property
+    def repo_id(self) -> str:
+        return self._place.repo_id
+
+    @property
+    def endpoint(self) -> str:
+        return self._place.endpoint
+
+    def __repr__(self) -> str:
+        return f"DatasetRepo({self.repo_id!r}, endpoint={self.endpoint!r}, private={self.private})"
+
+    # ── reading ──
+
+    def published(self, revision: str | None = None) -> Published | None:
+        """The head (or a commit) and what is published there; None if there is no such repo, or none this token sees.
+
+        Raises:
+            HubError: the Hub refuses, or the manifest there cannot be read.
+        """
+        with self._calling():
+            try:
+                found = self._api.dataset_info(self.repo_id, revision=revision)
+            except GatedRepoError:
+                raise
+            except RepositoryNotFoundError:
+                return None
+        if found.sha is None or found.private is None:
+            raise Again(f"{self.endpoint} does not say what {self.repo_id} holds")
+        manifest = self._text(MANIFEST_PATH, found.sha)
+        return Published(
+            head=found.sha,
+            private=found.private,
+            paths=frozenset(sibling.rfilename for sibling in found.siblings or ()),
+            manifest=None if manifest is None else self._manifest(manifest),
+            readme=self._text(README, found.sha) or "",
+        )
+
+    def held(self, files: Sequence[ShardFile], revision: str) -> dict[str, RemoteFile]:
+        """Those of the files that the repo holds at a commit, by path."""
+        found: dict[str, RemoteFile] = {}
+        paths = [file.path for file in files]
+        for start in range(0, len(paths), PATHS_A_CALL):
+            batch = paths[start : start + PATHS_A_CALL]
+            with self._calling():
+                entries = self._api.get_paths_info(self.repo_id, batch, repo_type="dataset", revision=revision)
+            for entry in entries:
+                if isinstance(entry, RepoFile):
+                    sha256 = entry.lfs.sha256 if entry.lfs else None
+                    found[entry.path] = RemoteFile(entry.path, entry.size, entry.blob_id, sha256)
+        return found
+
+    def is_the(self, file: ShardFile, remote: RemoteFile | None, revision: str) -> bool:
+        """Whether the repo's file is the one a manifest names. Reads the file itself if the Hub gives no sha256."""
+        if remote is None or remote.size != file.bytes:
+            return False
+        if remote.sha256 is not None:
+            return remote.sha256 == file.sha256
+        content = self._content(file.path, revision)
+        return content is not None and hashlib.sha256(content).hexdigest() == file.sha256
+
+    # ── writing ──
+
+    def create(self) -> None:
+        """Make the repo, private or public as this object says. One that exists is left as it is."""
+        with self._calling():
+            try:
+                self._api.create_repo(self.repo_id, repo_type="dataset", private=self.private, exist_ok=True)
+            except HfHubHTTPError as error:
+                status = error.response.status_code
+                if status not in (402, 403, 404):
+                    raise
+                line = "does not exist, and this token may not create it; have it created, or use a token that may"
+                raise HubError(f"{self._place} {line}") from error
+
+    def prepare(self, operations: Sequence[CommitOperationAdd]) -> None:
+        """Ask the Hub how small files travel; a token that may not write is refused here, before any data is sent."""
+        with self._calling():
+            self._api.preupload_lfs_files(self.repo_id, operations, repo_type="dataset", free_memory=False)
+
+    def send(self, package: Path, files: Sequence[ShardFile], progress: Progress) -> int:
+        """Store shards ahead of the commit. Returns the bytes put on the wire."""
+        with quiet():
+            return self._uploads.send(package, files, progress)
+
+    def addition(self, package: Path, file: ShardFile) -> CommitOperationAdd:
+        """The operation that puts a shard, stored or not, into a commit."""
+        return self._uploads.operation(package, file)
+
+    def commit(
+        self, operations: Sequence[CommitOperationAdd | CommitOperationDelete], *, parent: str, message: str
+    ) -> str:
+        """All operations as one commit on top of ``parent``, or none of them. Returns its oid."""
+        with self._calling():
+            made = self._api.create_commit(
+                self.repo_id, operations, commit_message=message, repo_type="dataset", parent_commit=parent
+            )
+        return made.oid
+
+    # ── how ──
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        with translated(self._place), one_call(self._timeout), quiet():
+            yield
+
+    def _manifest(self, text: str) -> Manifest:
+        try:
+            return Manifest.from_json(text)
+        except PackageError as error:
+            why = str(error).partition(";")[0]
+            raise HubError(
+                f"{self.repo_id}: {why}; restore that file from the repo's history and push again"
+            ) from error
+
+    def _text(self, path: str, revision: str) -> str | None:
+        content = self._content(path, revision)
+        return None if content is None else content.decode("utf-8", "replace")
+
+    def _content(self, path: str, revision: str) -> bytes | None:
+        """A file at a commit, never from a cache; None if it is not there."""
+        url = hf_hub_url(self.repo_id, path, repo_type="dataset", revision=revision, endpoint=self.endpoint)
+        with self._calling():
+            try:
+                response = get_session().get(url, headers=build_hf_headers(token=self._api.token))
+                hf_raise_for_status(response)
+            except EntryNotFoundError:
+                return None
+            return response.content
