@@ -42,21 +42,18 @@ def _number(connection: Connection, begun: Sequence[tuple[int, Draft]]) -> None:
     connection.execute(insert(conversations), entries)
 
 
-# ── the same from the log alone: what the tables must hold, in the order of their keys ──
+# ── the same from the log alone: what the tables must hold ──
 
 DERIVED: dict[Table, Select[Any]] = {
     conversations: select(
         (func.row_number().over(order_by=events.c.position) - 1).label("ordinal"),
         events.c.conversation_id,
         events.c.annotator_id,
-        events.c.position,
-    )
-    .where(events.c.seq == 1, events.c.conversation_id != events.c.annotator_id, events.c.kind != LogStarted.kind)
-    .order_by(events.c.position),
+        events.c.position.label("first_position"),
+    ).where(events.c.seq == 1, events.c.conversation_id != events.c.annotator_id, events.c.kind != LogStarted.kind),
     touches: select(events.c.annotator_id, events.c.conversation_id)
     .where(events.c.conversation_id != events.c.annotator_id)
-    .distinct()
-    .order_by(events.c.annotator_id, events.c.conversation_id),
+    .distinct(),
 }
 
 

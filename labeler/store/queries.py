@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, bindparam, func, select, union, union_all
+from sqlalchemy import Text, bindparam, func, select, tuple_, union, union_all
 
 from labeler.core.events import MessageSent
 from labeler.store.schema import conversations, events, in_annotator_stream, touches
@@ -14,7 +14,14 @@ _of_conversation = events.c.conversation_id == conversations.c.conversation_id
 
 last_position = select(func.coalesce(func.max(events.c.position), 0))
 first_stream = select(events.c.conversation_id).where(events.c.position == 1)
+by_stream = (
+    select(events)
+    .where(tuple_(events.c.conversation_id, events.c.seq) > tuple_(bindparam("stream_id"), bindparam("seq")))
+    .order_by(events.c.conversation_id, events.c.seq)
+    .limit(PAGE_EVENTS)
+)
 by_event_id = select(events).where(events.c.event_id == bindparam("event_id"))
+last_seq = select(func.coalesce(func.max(events.c.seq), 0)).where(events.c.conversation_id == bindparam("stream_id"))
 stream = select(events).where(events.c.conversation_id == bindparam("stream_id")).order_by(events.c.seq)
 in_order = select(events).where(*_in_range).order_by(events.c.position).limit(PAGE_EVENTS)
 about_annotators = in_order.where(in_annotator_stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,10 @@ from labeler.core.events import Event, NewEvent, Payload, body_json, decode
 from labeler.errors import LogError, StoreError
 
 COLUMNS = ("position", "event_id", "conversation_id", "seq", "kind", "at", "annotator_id", "body")
+
+# The form of ``at``, and of no other time: so that times sort as text and dump byte for byte.
+AT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{6}Z$"
+is_at = re.compile(AT).fullmatch
 
 # A row that has no position yet: COLUMNS without the first.
 Draft = tuple[str, str, int, str, str, str, str]
@@ -32,7 +37,7 @@ def drafts_of(new: Iterable[NewEvent]) -> list[Draft]:
     """The rows of new events.
 
     Raises:
-        StoreError: a text or value that cannot be written as UTF-8 JSON.
+        StoreError: a text or value that cannot be written as UTF-8 JSON, or a time in another form.
     """
     try:
         rows = [_draft(event) for event in new]
@@ -42,6 +47,8 @@ def drafts_of(new: Iterable[NewEvent]) -> list[Draft]:
 
 
 def _draft(event: NewEvent) -> Draft:
+    if not is_at(event.at):
+        raise ValueError(f"its time '{event.at}' is not of the form 2026-11-22T10:00:00.000000Z")
     payload = event.payload
     body = body_json(payload)
     # The driver would find this out too, but for a whole group of other people's gestures at once.

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from sqlalchemy import Select
 
-from labeler.core.events import Event, LogStarted, MessageSent, NewEvent
-from labeler.ids import event_id, new_id
+from labeler.core.events import Event, MessageSent, NewEvent
+from labeler.ids import new_id
 from labeler.store import queries
+from labeler.store.beginning import log_started
 from labeler.store.database import Database, database_path, prepare_folder
 from labeler.store.migrations import migrate
 from labeler.store.rows import Row, drafts_of, event_from, event_of
@@ -22,7 +23,6 @@ from labeler.store.writer import Writer, insert_rows
 
 BUSY_SECONDS = 10.0
 WINDOW_GESTURES = 2000
-STUDY_ANNOTATOR = "labeler"
 
 
 def utc_now() -> str:
@@ -33,11 +33,11 @@ def utc_now() -> str:
 class Store:
     """An open log. Safe to use from any number of threads, and from several processes on one file.
 
-    Every method raises StoreError, one line, when the database cannot be used.
+    Every method raises StoreError, one line, when the database cannot be used. ``database`` is for this package alone.
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._writer = Writer(database)
 
     @classmethod
@@ -56,7 +56,7 @@ class Store:
     def close(self) -> None:
         """Store what was submitted, then let go of the file. A second time does nothing."""
         self._writer.close()
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,52 +102,56 @@ class Store:
     @property
     def source_id(self) -> str:
         """Where the log comes from: drawn when it began, and kept by dump and load."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return str(connection.scalars(queries.first_stream).one())
 
     def position(self) -> int:
         """The position of the last event."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return int(connection.scalars(queries.last_position).one())
 
     def load(self, stream_id: str) -> list[Event]:
         """A stream (a conversation, an annotator's, the study's) in the order of ``seq``; empty if it is not there."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return [event_from(row) for row in connection.execute(queries.stream, {"stream_id": stream_id})]
 
     def find(self, event_id: str) -> Event | None:
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             row = connection.execute(queries.by_event_id, {"event_id": event_id}).one_or_none()
         return None if row is None else event_from(row)
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[Event]:
         """The events with ``after < position <= upto`` in the order of positions, in constant memory."""
+        return map(event_from, self.scan_rows(after, upto))
+
+    def scan_rows(self, after: int = 0, upto: int | None = None) -> Iterator[Sequence[Any]]:
+        """As ``scan``, raw: rows of ``COLUMNS``."""
         return self._pages(queries.in_order, after, self.position() if upto is None else upto)
 
     def conversations_of(self, annotator_id: str, limit: int = 50) -> list[str]:
         """The conversations that an annotator began, the one with the newest event first."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return list(connection.scalars(queries.begun_by, {"annotator_id": annotator_id, "limit": limit}))
 
     def openers(self, conversation_ids: Iterable[str]) -> dict[str, str]:
         """The text of the first user message of each conversation that has one."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             found = connection.execute(queries.openers, {"conversation_ids": list(conversation_ids)})
             sent = {event.conversation_id: event.payload for event in map(event_from, found)}
         return {key: payload.content for key, payload in sent.items() if isinstance(payload, MessageSent)}
 
     def tally(self, annotator_id: str) -> dict[str, int]:
         """How many events of each kind an annotator caused."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return {kind: count for kind, count in connection.execute(queries.tally, {"annotator_id": annotator_id})}
 
     def annotator_events(self, upto: int) -> Iterator[Event]:
         """The events about annotators (consent, exclusion, ...) at or below a position, in the order of positions."""
-        return self._pages(queries.about_annotators, 0, upto)
+        return map(event_from, self._pages(queries.about_annotators, 0, upto))
 
     def conversation_count(self, upto: int) -> int:
         """How many conversations have their first event at or below a position."""
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return connection.scalars(queries.begun_upto, {"upto": upto}).one_or_none() or 0
 
     def shard_rows(self, first: int, last: int, upto: int) -> Iterator[tuple[str, list[Row]]]:
@@ -156,7 +160,7 @@ class Store:
         Numbers are dense, from 0, in the order of first events, and never change. Rows are raw: ``event_of`` reads one.
         """
         bounds = {"first": first, "last": last, "upto": upto}
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             rows = connection.execution_options(stream_results=True).execute(queries.shard, bounds)
             for conversation_id, members in groupby(rows, itemgetter(0)):
                 yield conversation_id, [Row._make(member[1:]) for member in members]
@@ -169,39 +173,28 @@ class Store:
         Those with such an event, and after one about an annotator all that this annotator ever touched. The cost
         follows these events and what they touch, not the length of the log.
         """
-        with self._database.reading() as connection:
+        with self.database.reading() as connection:
             return set(connection.scalars(queries.dirty, {"after": after, "upto": upto}))
 
-    def _pages(self, statement: Select[Any], after: int, upto: int) -> Iterator[Event]:
+    def _pages(self, statement: Select[Any], after: int, upto: int) -> Iterator[Sequence[Any]]:
         """Page by page, each with a connection of its own: no reader stands in the way of a checkpoint for long."""
         while page := self._page(statement, after, upto):
             yield from page
-            after = page[-1].position
+            after = page[-1][0]
 
-    def _page(self, statement: Select[Any], after: int, upto: int) -> list[Event]:
-        with self._database.reading() as connection:
-            return [event_from(row) for row in connection.execute(statement, {"after": after, "upto": upto})]
+    def _page(self, statement: Select[Any], after: int, upto: int) -> Sequence[Sequence[Any]]:
+        with self.database.reading() as connection:
+            return connection.execute(statement, {"after": after, "upto": upto}).all()
 
 
 def _begin_log(database: Database, now: str) -> None:
     with database.reading() as connection:
         if connection.scalars(queries.last_position).one():
             return
-    started = [_log_started(new_id(), now)]
+    started = [log_started(new_id(), now)]
     with database.writing() as connection:
         if not connection.scalars(queries.last_position).one():  # else another process was first
             insert_rows(connection, drafts_of(started), 1)
-
-
-def _log_started(source_id: str, now: str) -> NewEvent:
-    return NewEvent(
-        event_id=event_id(STUDY_ANNOTATOR, source_id, 0),
-        conversation_id=source_id,
-        seq=1,
-        at=now,
-        annotator_id=STUDY_ANNOTATOR,
-        payload=LogStarted(source_id=source_id),
-    )
 
 
 def _wait_for(waiting: Iterable[Future[list[Event]]]) -> None:

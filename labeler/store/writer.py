@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import sqlite
@@ -31,13 +31,12 @@ GROUP_GESTURES = 4096
 _insert = str(insert(events).compile(dialect=sqlite.dialect()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Gesture:
+class _Gesture(NamedTuple):
     """Events that are stored together or not at all, and the one who waits for them."""
 
     new: Sequence[NewEvent]
     rows: Sequence[Draft]
-    outcome: Future[list[Event]] = field(default_factory=Future)
+    outcome: Future[list[Event]]
 
 
 class Writer:
@@ -57,7 +56,7 @@ class Writer:
     def submit(self, new: Sequence[NewEvent]) -> Future[list[Event]]:
         """Have one gesture stored; the future tells how it ended, and is the only way in which this fails."""
         try:
-            gesture = _Gesture(new, drafts_of(new))
+            gesture = _Gesture(new, drafts_of(new), Future())
         except StoreError as error:
             return _failed(error)
         with self._closing:
