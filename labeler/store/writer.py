@@ -112,8 +112,9 @@ class Writer:
 
 def insert_rows(connection: Connection, rows: Sequence[Draft], first: int) -> None:
     """Put rows at positions ``first``, ``first + 1``, ... of the log and its index. Raises IntegrityError."""
-    connection.exec_driver_sql(_insert, [(position, *row) for position, row in enumerate(rows, first)])
-    index(connection, rows, first)
+    if rows:
+        connection.exec_driver_sql(_insert, [(position, *row) for position, row in enumerate(rows, first)])
+        index(connection, rows, first)
 
 
 def _store(connection: Connection, group: Sequence[_Gesture]) -> list[list[Event]]:
