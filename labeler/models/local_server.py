@@ -1,7 +1,7 @@
 """The process that runs llama.cpp's own server on loopback, apart from the page, so that its crash is not the page's.
 
 Started as a plain script by ``labeler.models.local``. The first line of its standard input is a JSON object with
-``path``, ``name``, ``key``, ``context``, ``streams`` and ``threads`` (or null); its standard output is one JSON line,
+``path``, ``name``, ``key``, ``context``, ``streams`` and ``threads``; its standard output is one JSON line,
 ``{"url": …}`` when it serves or ``{"error": …}`` when it cannot. Everything llama.cpp says goes to standard error.
 It ends when its standard input does, or when its parent has gone.
 """
@@ -61,10 +61,8 @@ def start(wanted: dict[str, Any]) -> Any:
     params.cache_prompt = params.cache_idle_slots = False
     params.cache_ram_mib = 0
     params.verbosity = ERRORS_ONLY
-    # The page shares these cores: threads that have nothing to do sleep, and do not spin.
-    params.cpuparams.poll = params.cpuparams_batch.poll = 0
-    if wanted["threads"] is not None:
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = wanted["threads"]
+    for pool in (params.cpuparams, params.cpuparams_batch):
+        pool.n_threads, pool.poll = wanted["threads"], 0
     return xllamacpp.Server(params)
 
 
