@@ -91,8 +91,6 @@ def _flaw(reading: Reading, turn: Turn, rewrite: Rewrite) -> str | None:
     fate = turn.fates.get(rewrite.first.id)
     if fate is not None:
         return "rejected_truncated" if fate == "answer_stopped" else fate
-    if rewrite.first.id not in turn.texts:
-        return "different_prompts"
     return "edit_tiny" if reading.distances[rewrite.last.id] < TINY else None
 
 
