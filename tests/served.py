@@ -28,6 +28,7 @@ class Served:
         self.port = port
         self.address = ""
         self.process: subprocess.Popen[str] | None = None
+        self._drainer: threading.Thread | None = None
         self.errors: list[str] = []
 
     @property
@@ -46,7 +47,8 @@ class Served:
             text=True,
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"},
         )
-        threading.Thread(target=self._drain, args=(self.process,), daemon=True).start()
+        self._drainer = threading.Thread(target=self._drain, args=(self.process,), daemon=True)
+        self._drainer.start()
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("labeler: serving"):
@@ -56,21 +58,32 @@ class Served:
         self.port = int(self.address.rsplit(":", 1)[1])
         return self
 
+    def _close(self) -> None:
+        """Let go of a process that has ended."""
+        if self.process is None or self._drainer is None or self.process.stdout is None:
+            return
+        self._drainer.join(10)
+        self.process.stdout.close()
+
     def _drain(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
-        self.errors.extend(process.stderr)
+        with process.stderr:
+            self.errors.extend(process.stderr)
 
     def kill(self) -> None:
         """kill -9, as a power cut would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(10)
+        self._close()
 
     def terminate(self, seconds: float = 10.0) -> int:
         """SIGTERM; returns the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        code = self.process.wait(seconds)
+        self._close()
+        return code
 
     def health(self) -> dict[str, object]:
         answer = httpx.get(f"{self.address}/healthz", timeout=5)
@@ -93,5 +106,4 @@ class Served:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
-        if self.process is not None and self.process.stdout is not None:
-            self.process.stdout.close()
+        self._close()

@@ -5,11 +5,12 @@ import { byId, mark, onRedraw } from "./dom.js";
 import { perTab, settings } from "./settings.js";
 import { notice } from "./status.js";
 import { away } from "./pulse.js";
-import { hindrance, isPending, onEcho, prepare } from "./turns.js";
+import { hindrance, isPending, onBegin, onEcho, prepare } from "./turns.js";
 import { onChange, page } from "./view.js";
 
 const AWAY = "The server cannot be reached. Your text stays here; send it when the server is back.";
 let shownDraft = null; // the conversation whose draft is in the box
+let atGesture = ""; // what was in the box when the last gesture left
 
 export const box = () => document.querySelector("#box textarea");
 const draftName = () => `draft/${page.view.conversation || "new"}`;
@@ -30,11 +31,10 @@ function keepDraft() {
 
 function showDraft() {
   if (!page.ready || !box() || shownDraft === page.view.conversation) return;
-  const first = shownDraft === null;
   shownDraft = page.view.conversation;
-  const draft = perTab.get(draftName()) ?? "";
-  // What was typed before the first view came is not thrown away.
-  if (!first || !box().value) setBox(draft);
+  // What was typed while the view was on its way belongs to what is shown now.
+  if (box().value === atGesture) setBox(perTab.get(draftName()) ?? "");
+  else keepDraft();
 }
 
 function giveBack(text) {
@@ -120,6 +120,7 @@ export function startComposer() {
   document.addEventListener("click", onExample);
   document.addEventListener("keydown", onKey, true);
   document.addEventListener("input", (event) => event.target === box() && keepDraft());
+  onBegin(() => (atGesture = box()?.value ?? ""));
   onEcho(settled);
   onChange(paint);
   onRedraw(paint);

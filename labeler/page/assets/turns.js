@@ -15,6 +15,7 @@ const NO_ANSWER = "The server has not answered yet. Your text is kept.";
 const WRITING = "An answer is being written. Press Stop, or wait for its end.";
 
 const listeners = [];
+const beginners = [];
 let triggers = null; // { turn, paint }: how to make Gradio run its listeners
 let asked = null; // what the next event through the bridge stands for
 let pending = null;
@@ -25,6 +26,11 @@ let painted = "";
 // `listener(claims, echo)` hears what became of each gesture.
 export function onEcho(listener) {
   listeners.push(listener);
+}
+
+// `listener(claims)` hears of each gesture as it leaves.
+export function onBegin(listener) {
+  beginners.push(listener);
 }
 
 export function isPending() {
@@ -57,6 +63,7 @@ function begin(made) {
   if (KEPT.includes(made.kind)) perTab.set("turn", made);
   if (STORES.includes(made.kind)) setStatus("turn", "saving");
   notice("");
+  for (const listener of beginners) listener(made);
   changed();
 }
 

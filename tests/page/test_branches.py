@@ -1,0 +1,287 @@
+"""Edit, retry, undo, clear, new and stop: nothing is thrown away, and what shows is one click from what showed."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.model_server import ModelServer
+from tests.page.chat import Chat
+from tests.page.conftest import NewChat, kinds, stored
+from tests.served import Served
+
+
+def test_an_edited_answer_is_a_sibling_and_later_turns_wait_on_the_other_branch(shared: Served, chat: Chat) -> None:
+    chat.send("say: The sun is cold.")
+    chat.send("say: Thank you.")
+    chat.rewrite("The sun is hot.", place=1)  # the first answer: the first question's Edit comes before it
+    chat.expect_answers("The sun is hot.")
+    expect(chat.siblings).to_contain_text("2 / 2")
+    edited = stored(shared, chat)[-1]
+    assert (edited.kind, edited.content) == ("answer_edited", "The sun is hot.")
+    chat.press("Previous answer")
+    chat.expect_answers("The sun is cold.", "Thank you.")
+    chat.reload()
+    chat.expect_answers("The sun is cold.", "Thank you.")
+    chat.press("Next answer")
+    chat.expect_answers("The sun is hot.")
+
+
+def test_an_edited_message_opens_a_branch_that_is_answered_again(shared: Served, chat: Chat) -> None:
+    chat.send("say: About cats")
+    chat.rewrite("say: About dogs", place=0)
+    chat.expect_answers("About dogs")
+    versions = chat.page.get_by_role("group", name="Versions")
+    expect(versions).to_contain_text("2 / 2")
+    versions.get_by_role("button", name="Previous version").click()
+    chat.expect_answers("About cats")
+    assert kinds(shared, chat)[4:] == ["message_sent", "reply_started", "reply_finished", "answer_selected"]
+
+
+def test_an_edit_that_changes_nothing_stores_nothing(shared: Served, chat: Chat) -> None:
+    chat.send("say: As it was")
+    before = kinds(shared, chat)
+    chat.rewrite("As it was")
+    expect(chat.siblings).to_have_count(0)
+    assert kinds(shared, chat) == before
+
+
+def test_a_cancelled_edit_leaves_the_text_alone(chat: Chat) -> None:
+    chat.send("say: As it was")
+    chat.press("Edit")
+    chat.page.get_by_role("textbox", name="Edit message").fill("Something else")
+    chat.page.keyboard.press("Escape")
+    chat.expect_answers("As it was")
+    expect(chat.button("Edit").last).to_be_focused()
+    chat.press("Edit")
+    chat.press("Cancel")
+    chat.expect_answers("As it was")
+
+
+def test_a_retry_keeps_the_old_answer_one_click_away(chat: Chat) -> None:
+    chat.send("say: Take {attempt}")
+    chat.press("Retry")
+    chat.answered()
+    chat.press("Retry")
+    chat.answered()
+    chat.expect_answers("Take 3")
+    expect(chat.siblings).to_contain_text("3 / 3")
+    expect(chat.button("Next answer")).to_be_disabled()
+    chat.press("Previous answer")
+    chat.expect_answers("Take 2")
+    chat.press("Previous answer")
+    chat.expect_answers("Take 1")
+    expect(chat.button("Previous answer")).to_be_disabled()
+
+
+def test_a_retry_of_an_older_branch_goes_on_from_there(chat: Chat) -> None:
+    chat.send("say: Take {attempt}")
+    chat.press("Retry")
+    chat.answered()
+    chat.press("Previous answer")
+    chat.send("say: And on")
+    chat.expect_answers("Take 1", "And on")
+
+
+def test_undo_gives_the_text_back_to_the_box(shared: Served, chat: Chat) -> None:
+    chat.send("First\nsay: One")
+    chat.send("Second\nsay: Two")
+    chat.press("Undo")
+    chat.expect_answers("One")
+    expect(chat.box).to_have_value("Second\nsay: Two")
+    assert kinds(shared, chat)[-1] == "turn_undone"
+    chat.button("Send").click()
+    chat.answered()
+    chat.expect_answers("One", "Two")
+
+
+def test_undo_of_the_only_turn_leaves_an_empty_conversation_that_goes_on(chat: Chat) -> None:
+    chat.send("say: One")
+    here = chat.conversation_id()
+    chat.press("Undo")
+    expect(chat.messages).to_have_count(0)
+    chat.box.fill("say: Other")
+    chat.button("Send").click()
+    chat.answered()
+    chat.expect_answers("Other")
+    assert chat.conversation_id() == here
+
+
+def test_clear_closes_the_conversation_and_the_next_one_is_another(shared: Served, chat: Chat) -> None:
+    chat.send("say: One")
+    first = chat.conversation_id()
+    assert kinds(shared, chat)[-1] == "reply_finished"
+    chat.press("Clear")
+    expect(chat.messages).to_have_count(0)
+    expect(chat.conversations).to_have_count(0)
+    chat.reload()
+    expect(chat.messages).to_have_count(0)
+    chat.send("say: Two")
+    assert chat.conversation_id() not in ("", first)
+    expect(chat.conversations).to_have_count(1)
+
+
+def test_clear_while_an_answer_is_written_stays_cleared(chat: Chat) -> None:
+    chat.send("words: 200\npace: 40", wait=False)
+    expect(chat.answers).to_contain_text("Answer")
+    chat.press("Clear")
+    expect(chat.messages).to_have_count(0)
+    chat.answered()
+    chat.page.wait_for_timeout(1500)  # a watcher that spoke late would have put it back by now
+    expect(chat.messages).to_have_count(0)
+
+
+def test_new_conversation_keeps_the_old_one_in_the_list(shared: Served, chat: Chat) -> None:
+    chat.send("Tell me about stars\nsay: They are far.")
+    first = chat.conversation_id()
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.reload()
+    expect(chat.messages).to_have_count(0)
+    chat.send("Tell me about the sea\nsay: It is wet.")
+    assert chat.conversation_id() != first
+    expect(chat.conversations).to_have_count(2)
+    expect(chat.conversations.first).to_contain_text("Tell me about the sea")
+    chat.conversations.last.click()
+    chat.expect_answers("They are far.")
+    assert chat.conversation_id() == first
+    chat.page.go_back()
+    chat.expect_answers("It is wet.")
+
+
+def test_stop_keeps_what_was_written_and_says_so(shared: Served, chat: Chat) -> None:
+    expect(chat.button("Stop")).to_be_disabled()
+    chat.send("words: 300\npace: 30", wait=False)
+    expect(chat.answers).to_contain_text("Answer")
+    chat.button("Stop").click()
+    chat.answered()
+    expect(chat.answers).to_contain_text("Stopped")
+    ended = stored(shared, chat)[-1]
+    assert ended.status == "stopped"
+    assert chat.page.locator("[data-testid=bot]").inner_text().strip() == ended.content.strip()
+    chat.send("say: And on")
+    expect(chat.answers).to_have_count(2)
+
+
+def test_another_conversation_does_not_stop_an_answer(chat: Chat, model: ModelServer) -> None:
+    chat.send("say: Short")
+    chat.button("New conversation").click()
+    chat.send("say: Slow answer of many words\ngate: away 2", wait=False)
+    chat.conversations.last.click()
+    chat.expect_answers("Short")
+    chat.answered()
+    model.release("away")
+    chat.conversations.first.click()
+    chat.expect_answers("Slow answer of many words")
+    chat.answered()
+
+
+def test_a_reload_does_not_stop_an_answer(chat: Chat, model: ModelServer) -> None:
+    chat.send("say: Slow answer of many words\ngate: reloaded 2", wait=False)
+    chat.reload()
+    expect(chat.button("Send")).to_be_disabled()
+    expect(chat.answers).to_contain_text("Slow answer")
+    model.release("reloaded")
+    chat.answered()
+    chat.expect_answers("Slow answer of many words")
+
+
+def test_new_conversation_stops_the_answer_it_leaves(shared: Served, chat: Chat) -> None:
+    chat.send("words: 300\npace: 30", wait=False)
+    expect(chat.answers).to_contain_text("Answer")
+    left = chat.conversation_id()
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.conversations.first.click()
+    expect(chat.answers).to_contain_text("Stopped")
+    assert chat.conversation_id() == left
+    assert stored(shared, chat)[-1].status == "stopped"
+
+
+def test_of_two_tabs_one_wins_and_the_other_decides_again(shared: Served, chat: Chat, new_chat: NewChat) -> None:
+    chat.send("say: One")
+    other = new_chat(shared, beside=chat)
+    other.expect_answers("One")
+    chat.send("say: Two")
+    other.box.fill("say: Two as well")
+    other.button("Send").click()
+    expect(other.notice).to_contain_text("moved on in another tab")
+    other.expect_answers("One", "Two")
+    expect(other.box).to_have_value("say: Two as well")
+    other.button("Send").click()
+    other.answered()
+    other.expect_answers("One", "Two", "Two as well")
+
+
+def test_an_edit_that_came_too_late_is_not_lost(shared: Served, chat: Chat, new_chat: NewChat) -> None:
+    chat.send("say: One")
+    other = new_chat(shared, beside=chat)
+    other.press("Edit")
+    other.page.get_by_role("textbox", name="Edit message").fill("One, rewritten")
+    chat.send("say: Two")
+    other.press("Submit")
+    expect(other.notice).to_contain_text("moved on in another tab")
+    expect(other.page.get_by_role("textbox", name="Edit message")).to_have_value("One, rewritten")
+    other.press("Submit")
+    other.expect_answers("One, rewritten")
+
+
+def test_code_keeps_its_indentation_and_its_exact_text(shared: Served, chat: Chat) -> None:
+    code = "def f():\n    # four spaces\n    return [\n        1,\n    ]"
+    chat.send("say: " + f"Here:\n\n```python\n{code}\n```\n\nDone.".replace("\n", "\\n"))
+    assert chat.page.locator("[data-testid=bot] pre code").inner_text().rstrip("\n") == code
+    chat.rewrite(f"```python\n{code}\n```")
+    chat.expect_answers(re.compile(r"def f"))  # type: ignore[arg-type]
+    assert stored(shared, chat)[-1].content == f"```python\n{code}\n```"
+    assert chat.page.locator("[data-testid=bot] pre code").inner_text().rstrip("\n") == code
+
+
+def test_a_typed_message_is_stored_as_typed(shared: Served, chat: Chat) -> None:
+    text = "   say: ok\n\tindented <b>not bold</b> $$x$$ \u00e9\U0001f600  "
+    chat.send(text)
+    assert stored(shared, chat)[1].content == text
+
+
+def test_a_model_that_dies_leaves_its_partial_text_and_a_line(shared: Served, chat: Chat) -> None:
+    chat.send("say: one two three four five\nfault: die-after 3")
+    expect(chat.answers).to_contain_text("one two three")
+    expect(chat.answers.locator(".outcome")).to_be_visible()
+    assert stored(shared, chat)[-1].status == "failed"
+    chat.send("say: still alive")
+    expect(chat.answers.last).to_contain_text("still alive")
+
+
+def test_an_answer_that_never_began_says_why_and_can_be_retried(chat: Chat) -> None:
+    chat.send("say: better now\nfault: 500\ntimes: 20")
+    expect(chat.answers.locator(".outcome")).to_be_visible()
+    expect(chat.button("Retry")).to_be_enabled()
+
+
+def test_prompts_are_offered_on_an_empty_page_and_go_into_the_box(chat: Chat) -> None:
+    chat.page.get_by_role("button", name="Why is the sea salty?").click()
+    expect(chat.box).to_have_value("Why is the sea salty?")
+    expect(chat.box).to_be_focused()
+    chat.page.keyboard.press("Enter")
+    chat.answered()
+    expect(chat.questions).to_contain_text("Why is the sea salty?")
+
+
+def test_a_message_that_is_too_long_is_refused_before_it_leaves(chat: Chat) -> None:
+    chat.box.fill("x" * 20_001)
+    chat.button("Send").click()
+    expect(chat.notice).to_have_text("That is too long: 20,001 characters, at most 20,000 fit.")
+    expect(chat.box).to_have_value("x" * 20_001)
+    expect(chat.messages).to_have_count(0)
+
+
+def test_the_sidebar_counts_what_was_done(chat: Chat) -> None:
+    chat.send("say: Take {attempt}")
+    chat.vote("Like")
+    chat.press("Retry")
+    chat.answered()
+    chat.better.get_by_role("button", name="Better").click()
+    chat.rewrite("Mine")
+    counts = chat.page.locator("#sidebar .counts")
+    expect(counts).to_have_text("answers2votes1edits1comparisons1")
+    expect(chat.page.locator("#sidebar")).to_contain_text("Judge kindly.")
