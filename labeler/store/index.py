@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Select, Table, delete, func, insert, select
 from sqlalchemy.dialects import sqlite
 
-from labeler.core.events import LogStarted
+from labeler.core.events import ConversationStarted, Erased
 from labeler.store.rows import Draft
-from labeler.store.schema import conversations, events, touches
+from labeler.store.schema import begins_conversation, conversations, events, touches
 
 # Compiled once: see writer.py.
 _touch = str(sqlite.insert(touches).on_conflict_do_nothing().compile(dialect=sqlite.dialect()))
@@ -22,15 +23,16 @@ def index(connection: Connection, rows: Sequence[Draft], first: int) -> None:
     touched = {(row[5], row[1]) for row in rows if row[5] != row[1]}
     if touched:
         connection.exec_driver_sql(_touch, list(touched))
-    begun = [(position, row) for position, row in enumerate(rows, first) if row[2] == 1 and _in_conversation(row)]
+    begun = [(position, row) for position, row in enumerate(rows, first) if _begins_conversation(row)]
     if begun:
         _number(connection, begun)
 
 
-def _in_conversation(row: Draft) -> bool:
-    """Whether a row belongs to a conversation, and not to an annotator's or the study's own stream."""
-    _, stream_id, _, kind, _, annotator_id, _ = row
-    return stream_id != annotator_id and kind != LogStarted.kind
+def _begins_conversation(row: Draft) -> bool:
+    _, _, seq, kind, _, _, body = row
+    if kind == Erased.kind:
+        kind = orjson.loads(body)["erased_kind"]
+    return seq == 1 and kind == ConversationStarted.kind
 
 
 def _number(connection: Connection, begun: Sequence[tuple[int, Draft]]) -> None:
@@ -50,7 +52,7 @@ DERIVED: dict[Table, Select[Any]] = {
         events.c.conversation_id,
         events.c.annotator_id,
         events.c.position.label("first_position"),
-    ).where(events.c.seq == 1, events.c.conversation_id != events.c.annotator_id, events.c.kind != LogStarted.kind),
+    ).where(begins_conversation),
     touches: select(events.c.annotator_id, events.c.conversation_id)
     .where(events.c.conversation_id != events.c.annotator_id)
     .distinct(),

@@ -54,7 +54,11 @@ def m001_events(connection: Connection) -> None:
         )
         BEGIN SELECT RAISE(ABORT, 'a stream has no gaps'); END
         """,
-        "CREATE INDEX events_about_annotators ON events (position) WHERE conversation_id = annotator_id",
+        """
+        CREATE INDEX events_about_annotators ON events (position) WHERE kind IN (
+            'consent_given', 'consent_withdrawn', 'annotator_excluded', 'annotator_included', 'erased'
+        )
+        """,
     )
 
 

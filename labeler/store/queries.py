@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Text, bindparam, func, select, tuple_, union, union_all
 
 from labeler.core.events import MessageSent
-from labeler.store.schema import conversations, events, in_annotator_stream, touches
+from labeler.store.schema import about_annotators, conversations, events, touches
 
 PAGE_EVENTS = 2000
 
@@ -24,7 +24,9 @@ by_event_id = select(events).where(events.c.event_id == bindparam("event_id"))
 last_seq = select(func.coalesce(func.max(events.c.seq), 0)).where(events.c.conversation_id == bindparam("stream_id"))
 stream = select(events).where(events.c.conversation_id == bindparam("stream_id")).order_by(events.c.seq)
 in_order = select(events).where(*_in_range).order_by(events.c.position).limit(PAGE_EVENTS)
-about_annotators = in_order.where(in_annotator_stream)
+of_annotators = in_order.where(
+    about_annotators, events.c.conversation_id.not_in(select(conversations.c.conversation_id))
+)
 
 _touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bindparam("annotator_id"))
 tally = (
@@ -92,7 +94,7 @@ shard = (
     .order_by(conversations.c.ordinal, events.c.seq)
 )
 
-_heard_of = select(events.c.conversation_id).where(in_annotator_stream, *_in_range)
+_heard_of = select(events.c.conversation_id).where(about_annotators, *_in_range)
 dirty = union(
     select(conversations.c.ordinal).join(events, _of_conversation).where(*_in_range),
     select(conversations.c.ordinal)

@@ -7,7 +7,29 @@ must pay for is the log itself and nothing else.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    literal_column,
+    or_,
+    type_coerce,
+)
+
+from labeler.core.events import (
+    AnnotatorExcluded,
+    AnnotatorIncluded,
+    ConsentGiven,
+    ConsentWithdrawn,
+    ConversationStarted,
+    Erased,
+)
 
 metadata = MetaData()
 
@@ -33,11 +55,29 @@ events = Table(
     UniqueConstraint("conversation_id", "seq"),
 )
 
-# An annotator's own stream bears the annotator's id. It stays findable when its events become tombstones, since this
-# says nothing about their kind.
-in_annotator_stream = events.c.conversation_id == events.c.annotator_id
+# An annotator's own stream bears the annotator's id; who wrote into it may be somebody else. Tombstones stand there and
+# in conversations. The kinds are spelled out in the statement: an index on a part serves only who asks for that part.
+ABOUT_ANNOTATORS = (
+    ConsentGiven.kind,
+    ConsentWithdrawn.kind,
+    AnnotatorExcluded.kind,
+    AnnotatorIncluded.kind,
+    Erased.kind,
+)
+about_annotators = events.c.kind.in_([literal_column(f"'{kind}'") for kind in ABOUT_ANNOTATORS])
+events_about_annotators = Index("events_about_annotators", events.c.position, sqlite_where=about_annotators)
 
-events_about_annotators = Index("events_about_annotators", events.c.position, sqlite_where=in_annotator_stream)
+# What begins a conversation, be it a tombstone by now.
+begins_conversation = and_(
+    events.c.seq == 1,
+    or_(
+        events.c.kind == ConversationStarted.kind,
+        and_(
+            events.c.kind == Erased.kind,
+            type_coerce(events.c.body, JSON)["erased_kind"].as_string() == ConversationStarted.kind,
+        ),
+    ),
+)
 
 # The conversations, numbered from 0 in the order of their first events, and who began each.
 conversations = Table(

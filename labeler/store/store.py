@@ -147,7 +147,7 @@ class Store:
 
     def annotator_events(self, upto: int) -> Iterator[Event]:
         """The events about annotators (consent, exclusion, ...) at or below a position, in the order of positions."""
-        return map(event_from, self._pages(queries.about_annotators, 0, upto))
+        return map(event_from, self._pages(queries.of_annotators, 0, upto))
 
     def conversation_count(self, upto: int) -> int:
         """How many conversations have their first event at or below a position."""

@@ -14,10 +14,6 @@ from sqlalchemy import except_, select
 
 from labeler.core.conversation import Conversation, Message, replay
 from labeler.core.events import (
-    AnnotatorExcluded,
-    AnnotatorIncluded,
-    ConsentGiven,
-    ConsentWithdrawn,
     ConversationStarted,
     Erased,
     Event,
@@ -31,12 +27,11 @@ from labeler.store import queries
 from labeler.store.beginning import check_beginning
 from labeler.store.index import DERIVED
 from labeler.store.rows import event_from, is_at
+from labeler.store.schema import ABOUT_ANNOTATORS
 from labeler.store.store import Store
 from labeler.store.transfer import line_of
 
 PROBLEMS_KEPT = 100
-
-ABOUT_ANNOTATORS = (ConsentGiven, ConsentWithdrawn, AnnotatorExcluded, AnnotatorIncluded, Erased)
 
 RawRow = Sequence[Any]
 
@@ -112,7 +107,7 @@ class _Proof:
                 events = [event_from(row) for row in rows]
             except LogError:
                 continue  # told already, at its position
-            if _in_conversation(events[0]):
+            if _in_conversation(events):
                 self.conversations += 1
                 yield from _conversation_problems(events)
             else:
@@ -158,19 +153,18 @@ def _row_problems(row: RawRow) -> Iterator[str]:
 # ── one stream ──
 
 
-def _in_conversation(event: Event) -> bool:
-    return event.conversation_id != event.annotator_id and not isinstance(event.payload, LogStarted)
+def _in_conversation(stream: Sequence[Event]) -> bool:
+    return not isinstance(stream[0].payload, LogStarted) and any(
+        event.payload.kind not in ABOUT_ANNOTATORS for event in stream
+    )
 
 
 def _other_problems(events: Sequence[Event]) -> Iterator[str]:
     """Of a stream that is no conversation: an annotator's, or the study's."""
-    stream_id = events[0].conversation_id
     for expected, event in enumerate(events, 1):
         if event.seq != expected:
-            yield f"{stream_id}: seq {event.seq} where {expected} should be"
+            yield f"{event.conversation_id}: seq {event.seq} where {expected} should be"
             return
-        if not isinstance(event.payload, ABOUT_ANNOTATORS) and event.payload.kind != LogStarted.kind:
-            yield f"{stream_id}: '{event.payload.kind}' is not an event about an annotator"
 
 
 def _conversation_problems(events: Sequence[Event]) -> Iterator[str]:
