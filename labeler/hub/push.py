@@ -32,7 +32,7 @@ MOST_OPERATIONS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a push starts over, and how long it waits in between, in seconds.
+    """How often a push is tried without getting on, and how long it waits in between, in seconds.
 
     The Hub's own wish (``Retry-After`` or a rate limit's reset) is followed up to ``longest``; beyond it the push gives
     up sooner rather than sit for an hour. Waits are spread at random, so that two pushes do not meet again.
@@ -86,16 +86,19 @@ def push(
     """
     work = _Push(package, _local_manifest(package), repo, report)
     patience = patience or Patience()
-    for failures in range(1, patience.tries + 1):
+    failures = 0
+    while True:
+        stored = repo.stored
         try:
             return work.preview() if dry_run else work.attempt()
         except Again as trouble:
-            if failures == patience.tries:
+            # Files that reached the storage stay there: a long upload over a bad line gets on, and is not given up.
+            failures = 1 if repo.stored > stored else failures + 1
+            if failures >= patience.tries:
                 raise HubError(f"{trouble}; gave up after {failures} tries, push again later") from trouble
             wait = patience.wait(failures, trouble.wait)
             report(Step("wait", f"{trouble}; starting over in {wait:.0f} s (try {failures + 1} of {patience.tries})"))
             time.sleep(wait)
-    raise HubError("a push needs at least one try")
 
 
 @dataclass(slots=True)

@@ -158,6 +158,11 @@ class DatasetRepo:
         with self._calling():
             self._api.preupload_lfs_files(self.repo_id, operations, repo_type="dataset", free_memory=False)
 
+    @property
+    def stored(self) -> int:
+        """How many shards ``send`` has stored; it never falls."""
+        return self._uploads.stored
+
     def send(self, package: Path, files: Sequence[ShardFile], progress: Progress) -> int:
         """Store shards ahead of the commit. Returns the bytes put on the wire."""
         with quiet():

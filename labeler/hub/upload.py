@@ -41,6 +41,11 @@ class Uploads:
         self._stored: set[str] = set()
         self._session: Any = None
 
+    @property
+    def stored(self) -> int:
+        """How many different files this object has stored."""
+        return len(self._stored)
+
     def send(self, package: Path, files: Sequence[ShardFile], progress: Progress) -> int:
         """Store these files. Returns the bytes put on the wire: with Xet, new chunks and their metadata, compressed.
 

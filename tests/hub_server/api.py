@@ -43,6 +43,7 @@ class Api:
         self.state = state
         self.offers_xet = offers_xet
         self.multipart_from = multipart_from
+        self.shard_versions: tuple[str, ...] = ("v1", "v2")
         self._cas_tokens: dict[str, str] = {}
         self._parts: dict[tuple[str, int], bytes] = {}
 
@@ -374,6 +375,8 @@ class Api:
 
     def xet_shard(self, request: Request) -> Response:
         self._check_cas(request)
+        if request.path.split("/")[1] not in self.shard_versions:
+            raise Refused(404, "not here")
         for recipe in xet.read_shard(request.body):
             self._rebuild(recipe)
         if request.path.startswith("/v2"):
@@ -494,7 +497,8 @@ def _routes() -> list[Route]:
         ("GET", "/storage/(?P<sha>[0-9a-f]{64})", "storage", Api.storage),
         ("GET", "/v1/chunks/.+", "xet_chunk", Api.nothing),
         ("POST", "/v1/xorbs/default/(?P<hash>[0-9a-f]{64})", "xorb", Api.xorb),
-        ("POST", "/v[12]/shards", "xet_shard", Api.xet_shard),
+        ("POST", "/v2/shards", "xet_shard", Api.xet_shard),
+        ("POST", "/v1/shards", "xet_shard_v1", Api.xet_shard),
         ("POST", "/v1/telemetry", "telemetry", Api.telemetry),
     ]
     return [Route(method, re.compile(pattern), kind, endpoint) for method, pattern, kind, endpoint in table]

@@ -98,6 +98,11 @@ class Faults:
         for kind, nth, fault in schedule:
             self._planned[kind, nth] = fault
 
+    def plan(self, kind: str, nth: int, fault: Fault) -> None:
+        """The ``nth`` request of this kind, counted from 1 and from the start, meets this fault."""
+        with self._lock:
+            self._planned[kind, nth] = fault
+
     def next(self, kind: str, fault: Fault, *, times: int = 1) -> None:
         """The next ``times`` requests of this kind meet this fault."""
         with self._lock:

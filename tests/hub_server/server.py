@@ -20,6 +20,8 @@ from tests.hub_server.faults import Answer, Fault, Faults, Hold, Lost, Reset, Sl
 from tests.hub_server.state import Account, Commit, Refused, State
 from tests.hub_server.wire import Request, Response, refusal
 
+STORAGE_KINDS = frozenset({"xorb", "xet_shard", "xet_shard_v1", "xet_chunk", "telemetry", "unknown"})
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -194,7 +196,7 @@ class _Connection(BaseHTTPRequestHandler):
     def _account(self, kind: str) -> tuple[Account | None, bool]:
         """Whose token this is, and whether it is nobody's. Storage has tokens of its own."""
         token = self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not token or kind in ("xorb", "xet_shard", "xet_chunk", "telemetry", "unknown"):
+        if not token or kind in STORAGE_KINDS:
             return None, False
         account = self.server.hub.state.accounts.get(token)
         return account, account is None
