@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from labeler.core.events import ReplyFinished, Status
 from labeler.errors import ModelError, StoreError
-from labeler.models import ChatModel, Chunk, Sampling
+from labeler.models import Answer, ChatModel, Chunk, Sampling
 
 # A server that ignores max_tokens must not write for ever: no tokenizer yields more characters a token than this for
 # long, and no answer a person waits for takes longer.
@@ -41,6 +41,7 @@ class Reply:
     length: int = 0
     last: Chunk | None = None
     end: ReplyFinished | None = None
+    stream: Answer | None = None
     unsaved: str | None = None
 
     def text(self) -> str:
@@ -138,6 +139,8 @@ class Replies:
         reply = self.of(conversation_id)
         if reply is None or not reply.finish("stopped"):
             return
+        if reply.stream is not None:
+            reply.stream.close()  # a model that hangs would hold its connection until the timeout
         try:
             self._store(reply)
         except StoreError:
@@ -181,17 +184,13 @@ class Replies:
 def _write(reply: Reply) -> bool:
     """Stream the answer in; true when this thread is the one that ended the reply."""
     try:
-        chunks = reply.model.stream(reply.messages, reply.sampling)
-        try:
-            for chunk in chunks:
+        with closing(reply.model.stream(reply.messages, reply.sampling)) as stream:
+            reply.stream = stream
+            for chunk in stream:
                 if not reply.take(chunk):
                     return False
                 if reply.too_long():
                     return reply.finish("stopped", "The model did not stop by itself; the answer was cut off here.")
-        finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()  # tells the model server to stop generating
     except ModelError as error:
         return reply.finish("failed", str(error))
     except Exception as error:  # noqa: BLE001 - a defect in a model client must end the reply, not hang the page

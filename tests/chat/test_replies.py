@@ -27,10 +27,12 @@ def test_stop_keeps_exactly_the_text_that_was_there(chat: Chat, server: ModelSer
     assert finished(chat).content.split() == ["one", "two", "three"], "what comes after Stop is ignored"
 
 
-def test_stop_ends_a_model_that_hangs_at_once(chat: Chat) -> None:
+def test_stop_ends_a_model_that_hangs_at_once(chat: Chat, server: ModelServer) -> None:
     chat.begin("fault: hang")
+    eventually(lambda: bool(server.requests))
     chat.recorder.stop("ann", chat.conversation_id)
     assert not chat.view().running
+    eventually(lambda: server.requests[-1].outcome == "client-gone", seconds=3)
     chat.recorder.undo("ann", chat.claim())
     assert chat.ask("say: usable").text == "usable"
 
