@@ -60,7 +60,7 @@ def test_a_cancelled_edit_leaves_the_text_alone(chat: Chat) -> None:
 
 
 def test_a_retry_keeps_the_old_answer_one_click_away(chat: Chat) -> None:
-    chat.send("say: Take {attempt}")
+    chat.send("a retry keeps the old answer one click away\nsay: Take {attempt}")
     chat.press("Retry")
     chat.answered()
     chat.press("Retry")
@@ -76,7 +76,7 @@ def test_a_retry_keeps_the_old_answer_one_click_away(chat: Chat) -> None:
 
 
 def test_a_retry_of_an_older_branch_goes_on_from_there(chat: Chat) -> None:
-    chat.send("say: Take {attempt}")
+    chat.send("a retry of an older branch goes on from there\nsay: Take {attempt}")
     chat.press("Retry")
     chat.answered()
     chat.press("Previous answer")
@@ -276,7 +276,7 @@ def test_a_message_that_is_too_long_is_refused_before_it_leaves(chat: Chat) -> N
 
 
 def test_the_sidebar_counts_what_was_done(chat: Chat) -> None:
-    chat.send("say: Take {attempt}")
+    chat.send("the sidebar counts what was done\nsay: Take {attempt}")
     chat.vote("Like")
     chat.press("Retry")
     chat.answered()

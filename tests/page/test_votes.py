@@ -109,7 +109,7 @@ def test_a_half_written_comment_survives_the_next_answer_and_a_reload(chat: Chat
 
 
 def test_a_retry_asks_which_was_better_and_takes_the_answer_back(shared: Served, chat: Chat) -> None:
-    chat.send("say: Take {attempt}")
+    chat.send("a retry asks which was better and takes the answer back\nsay: Take {attempt}")
     expect(chat.better).to_have_count(0)
     chat.press("Retry")
     chat.answered()
