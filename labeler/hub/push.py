@@ -182,9 +182,7 @@ class _Push:
     ) -> list[CommitOperationAdd | CommitOperationDelete]:
         if len(plan.add) + len(plan.delete) + 2 > MOST_OPERATIONS:
             raise HubError(f"{_counted(plan)} are too many for one commit; raise dataset.conversations_per_shard")
-        readme = card.merged(
-            _text(self.package / README), published.readme, card.since_last_push(published.manifest, target)
-        )
+        readme = self._card(published, target)
         small = [
             CommitOperationAdd(MANIFEST_PATH, target.to_json().encode()),
             CommitOperationAdd(README, readme.encode()),
@@ -193,6 +191,13 @@ class _Push:
         self._send(plan)
         shards = [self.repo.addition(self.package, file) for file in plan.add]
         return [*shards, *(CommitOperationDelete(path, is_folder=False) for path in plan.delete), *small]
+
+    def _card(self, published: Published, target: Manifest) -> str:
+        local, since = _text(self.package / README), card.since_last_push(published.manifest, target)
+        try:
+            return card.merged(local, published.readme, since)
+        except PackageError as error:
+            raise HubError(f"the card of {self.repo.repo_id} or of the package cannot be used: {error}") from error
 
     def _send(self, plan: Plan) -> None:
         def tell(done: int) -> None:

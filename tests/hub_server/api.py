@@ -128,8 +128,6 @@ class Api:
         siblings = [
             {"rfilename": path, **(_blob(entry) if blobs else {})} for path, entry in sorted(commit.tree.items())
         ]
-        readme = commit.tree.get("README.md")
-        card = _front_matter(self.state.content(readme.sha256).decode()) if readme else None
         return Response.of(
             {
                 "_id": repo.repo_id,
@@ -144,10 +142,17 @@ class Api:
                 "tags": [],
                 "downloads": 0,
                 "likes": 0,
-                "cardData": card,
+                "cardData": self._card_data(commit),
                 "siblings": siblings,
             }
         )
+
+    def _card_data(self, commit: Commit) -> Any:
+        readme = commit.tree.get("README.md")
+        try:
+            return _front_matter(self.state.content(readme.sha256).decode()) if readme else None
+        except (yaml.YAMLError, UnicodeDecodeError):
+            return None
 
     def tree(self, request: Request) -> Response:
         commit = self.revision(request, self.readable(request))
