@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labeler import __version__
-from labeler.errors import HubError, LabelerError, StoreError
-from labeler.terminal import progress, say, show, show_json, what_failed
+from labeler.errors import HubError, LabelerError, LogError, StoreError
+from labeler.terminal import progress, say, show, show_json, what_failed, whole_file
 
 if TYPE_CHECKING:
     from labeler.export.exporter import ExportResult
+    from labeler.export.manifest import Manifest
     from labeler.hub import DatasetRepo
     from labeler.store import Store
     from labeler.study import Study
@@ -122,6 +123,8 @@ def _repo(study: Study, repo_id: str | None) -> DatasetRepo:
     name = repo_id or study.dataset.repo
     if name is None:
         raise HubError("no repo is named: say --repo OWNER/NAME, or set dataset.repo in the study file")
+    if "/" not in name:
+        raise HubError(f"'{name}' is not a repo name; write it as owner/name")
     return DatasetRepo(
         name,
         endpoint=os.environ.get("HF_ENDPOINT") or None,
@@ -237,6 +240,119 @@ def stats(config: Config = DEFAULT_CONFIG, database: Database = None, as_json: J
         return
     for text in tables(document):
         show(text)
+
+
+@app.command()
+def verify(
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
+    package: Annotated[
+        Path | None, typer.Option("--package", metavar="DIR", help="A package to prove, too.", show_default=False)
+    ] = None,
+    repo: Annotated[
+        str | None, typer.Option("--repo", metavar="ID", help="A repo on the Hub to prove, too.", show_default=False)
+    ] = None,
+) -> None:
+    """Prove a log, a package, a repo.
+
+    The log is replayed; files are read again and compared with their manifest, and the repo with the package. Without a
+    log, what else is named is proven alone.
+    """
+    study = _study(config, database)
+    problems: list[str] = []
+    source_id = manifest = None
+    if _log_file(study).exists() or not (package or repo):
+        source_id = _prove_log(study, problems)
+    if package:
+        manifest = _prove_package(package, source_id, problems)
+    if repo:
+        _prove_repo(_repo(study, repo), manifest, problems)
+    for problem in problems:
+        show(problem)
+    if problems:
+        more = f" (and {len(problems) - 1} more, on stdout)" if len(problems) > 1 else ""
+        raise LogError(f"{problems[0]}{more}")
+
+
+def _prove_log(study: Study, problems: list[str]) -> str:
+    from labeler.store.verify import verify_log  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+
+    with _log_of(study) as store:
+        with progress("replaying the log", 2 * store.position()) as bar:
+            proven = verify_log(store, report=bar.advance)
+        where = _log_file(study)
+        problems += [f"{where}: {problem}" for problem in proven.problems]
+        if proven.ok:
+            held = f"{proven.position:,} events in {proven.conversations:,} conversations"
+            show(f"{where}: sound, {held}, sha256 of its dump {proven.digest}")
+        return store.source_id
+
+
+def _prove_package(package: Path, source_id: str | None, problems: list[str]) -> Manifest:
+    from labeler.export.proof import verify_package  # noqa: PLC0415 - pyarrow takes longer than --version may
+
+    with progress("reading the package") as bar:
+        proven = verify_package(package, report=bar.advance)
+    found = list(proven.problems)
+    if source_id not in (None, proven.manifest.source_id):
+        found.append(f"it was made from another log (source {proven.manifest.source_id})")
+    problems += [f"{package}: {problem}" for problem in found]
+    if not found:
+        held = (
+            f"{proven.rows:,} rows in {len(proven.manifest.files):,} files, log position {proven.manifest.position:,}"
+        )
+        show(f"{package}: sound, {held}")
+    return proven.manifest
+
+
+def _prove_repo(repo: DatasetRepo, manifest: Manifest | None, problems: list[str]) -> None:
+    from labeler.hub import verify_remote  # noqa: PLC0415 - huggingface_hub takes longer than --version may
+
+    found = verify_remote(repo, manifest)
+    problems += [f"{repo.repo_id}: {problem}" for problem in found]
+    if not found:
+        show(f"{repo.repo_id}: sound, every file is as its manifest says")
+
+
+@log.command()
+def dump(
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The file; none: stdout.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the log as JSON Lines.
+
+    One event a line, in the order of positions. A file appears when it is whole, or not at all.
+    """
+    from labeler.store.transfer import dump as dump_log  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+
+    with _log_of(_study(config, database)) as store:
+        if out is None:
+            dump_log(store, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        with whole_file(out) as file, progress("writing the log"):
+            lines = dump_log(store, file)
+    show(f"{out}: {lines:,} events")
+
+
+@log.command()
+def load(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What log dump wrote.", show_default=False)],
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
+) -> None:
+    """Read a dumped log.
+
+    All of it or nothing; what is stored already is passed over. An empty log takes over positions and source.
+    """
+    from labeler.store.transfer import load as load_log  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+
+    with _log_of(_study(config, database), begin=True) as store, progress("reading the log"):
+        loaded = load_log(store, file)
+    show(f"{file}: {loaded.added:,} events added, {loaded.known:,} stored before")
 
 
 @app.command()

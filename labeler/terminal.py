@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -42,6 +45,27 @@ def show(line: str = "") -> None:
 def show_json(document: Mapping[str, Any]) -> None:
     """The documented object, and nothing else, on stdout."""
     show(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its name when it is complete and on disk; a failure leaves what was there before."""
+    if path.exists() and not path.is_file():  # a pipe or a device has no draft
+        with path.open("wb") as stream:
+            yield stream
+        return
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:  # whatever it is, the draft goes first
+        os.unlink(draft)
+        raise
 
 
 class Bar:
