@@ -122,11 +122,15 @@ def table_of(config: str, rows: Sequence[Any], terms: Terms) -> pa.Table:
 def _read(config: str, name: str, rows: Sequence[Row], names: Pseudonyms) -> pa.Array:
     """A column that is one attribute of its rows; ids become pseudonyms on the way."""
     values = list(map(attrgetter(_READ[config][name]), rows))
-    kind = _TYPES[config][name]
-    known = _names_for(name, names)
+    kind, known = _TYPES[config][name], _names_for(name, names)
     if kind == TEXTS:
-        return _lists(values if known is None else [list(map(known.__getitem__, value)) for value in values])
-    return pa.array(values if known is None else list(map(known.__getitem__, values)), kind)
+        return _lists(values, known)
+    return pa.array(values if known is None else _named(values, known), kind)
+
+
+def _named(ids: Sequence[str], names: Names) -> list[str]:
+    names.learn(ids)
+    return list(map(names.__getitem__, ids))
 
 
 _TYPES = {config: {column.name: column.type for column in columns} for config, columns in CONFIGS.items()}
@@ -215,9 +219,10 @@ def _gap(placed: Sequence[UnpairedPreference], key: str) -> int:
     return next((place for place in range(len(placed)) if key not in keys[place : place + 2]), len(placed))
 
 
-def _lists(values: Sequence[Sequence[str]]) -> pa.Array:
-    flat = pa.array(list(chain.from_iterable(values)), pa.string())
-    return pa.ListArray.from_arrays(_offsets(values), flat, type=TEXTS)
+def _lists(values: Sequence[Sequence[str]], names: Names | None) -> pa.Array:
+    flat = list(chain.from_iterable(values))
+    texts = pa.array(flat if names is None else _named(flat, names), pa.string())
+    return pa.ListArray.from_arrays(_offsets(values), texts, type=TEXTS)
 
 
 def _chats(prompts: Sequence[Prompt]) -> pa.Array:

@@ -1,27 +1,31 @@
-"""A package that can prove itself: every file is read again and compared with the manifest."""
+"""Proof of a package: its files are those of its manifest, its rows keep the laws, and ``datasets`` can load it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import load_dataset
 
 from labeler.errors import PackageError
+from labeler.export.digest import RowsDigest
+from labeler.export.laws import Laws
 from labeler.export.manifest import SHARD_PATH, Manifest, ShardFile
-from labeler.export.package import CARD_PATH, read_manifest
-from labeler.export.schemas import schema
-from labeler.export.shards import read_rows_digest
+from labeler.export.package import read_manifest
+from labeler.export.schemas import CONFIGS, schema
 
-CHUNK_BYTES = 1 << 20
+PROBLEMS_KEPT = 100
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class PackageReport:
-    """What a package says it holds, and what is wrong with it: one line a problem."""
+class Proof:
+    """What a package holds and what is wrong with it, at most a hundred problems, one line each."""
 
     manifest: Manifest
     problems: tuple[str, ...]
@@ -30,66 +34,84 @@ class PackageReport:
     def rows(self) -> int:
         return sum(file.rows for file in self.manifest.files)
 
-    @property
-    def ok(self) -> bool:
-        return not self.problems
 
-
-def verify_package(package: Path, *, report: Callable[[int], None] = lambda done: None) -> PackageReport:
-    """Prove that a package's files are those of its manifest: bytes, rows, digests and columns, and none beside them.
-
-    ``report`` is told of every file.
+def verify_package(package: Path, *, report: Callable[[int], None] = lambda rows: None) -> Proof:
+    """Read every file again. ``report`` is told how many rows each one held.
 
     Raises:
         PackageError: there is no package, or its manifest cannot be used.
     """
     manifest = read_manifest(package)
     if manifest is None:
-        raise PackageError(f"{package}: there is no package here; labeler export makes one")
-    return PackageReport(manifest, tuple(_problems(package, manifest, report)))
+        raise PackageError(f"{package}: holds no package; run labeler export first")
+    problems = islice(_problems(package, manifest, report), PROBLEMS_KEPT)
+    return Proof(manifest, tuple(problems))
 
 
 def _problems(package: Path, manifest: Manifest, report: Callable[[int], None]) -> Iterator[str]:
+    whole, laws = True, Laws()
     for file in manifest.files:
-        yield from (f"{file.path}: {problem}" for problem in _file_problems(package / file.path, file))
-        report(1)
+        damage = _damage(package, file)
+        if damage:
+            whole = False
+            yield f"{file.path}: {damage}"
+        else:
+            yield from _row_problems(package, file, laws)
+        report(file.rows)
     named = {file.path for file in manifest.files}
     for path in sorted(package.rglob("*.parquet")):
         name = path.relative_to(package).as_posix()
         if SHARD_PATH.fullmatch(name) and name not in named:
-            yield f"{name}: the manifest does not name it, and a loader would read its rows"
-    if not (package / CARD_PATH).is_file():
-        yield f"{CARD_PATH}: it is missing"
+            yield f"{name}: the manifest does not name it, but readers would load it"
+    if whole:
+        yield from loading_problems(package, manifest)
 
 
-def _file_problems(path: Path, file: ShardFile) -> Iterator[str]:
+def _damage(package: Path, file: ShardFile) -> str | None:
+    """Whether the bytes are those that the manifest states."""
     try:
-        if (size := path.stat().st_size) != file.bytes:
-            yield f"it has {size:,} bytes, the manifest says {file.bytes:,}"
-        if _sha256(path) != file.sha256:
-            yield "its sha256 is not the manifest's"
-        yield from _row_problems(path, file)
-    except FileNotFoundError:
-        yield "it is missing"
-    except (OSError, pa.ArrowException) as error:
-        yield f"it cannot be read as parquet ({str(error).partition(chr(10))[0]})"
+        with (package / file.path).open("rb") as content:
+            digest, size = hashlib.sha256(), 0
+            while chunk := content.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if size != file.bytes:
+        return f"has {size:,} bytes, the manifest says {file.bytes:,}"
+    return None if digest.hexdigest() == file.sha256 else "has other content than the manifest says"
 
 
-def _row_problems(path: Path, file: ShardFile) -> Iterator[str]:
-    with pq.ParquetFile(path) as parquet:
-        columns, rows = parquet.schema_arrow, parquet.metadata.num_rows
-    if not columns.equals(schema(file.config)):
-        yield f"its columns are not those of '{file.config}'"
+def _row_problems(package: Path, file: ShardFile, laws: Laws) -> Iterator[str]:
+    """Whether the rows are those that the manifest states, under the schema of their config, and keep the laws."""
+    if file.config not in CONFIGS:
+        yield f"{file.path}: no config of this labeler is called '{file.config}'"
         return
-    if rows != file.rows:
-        yield f"it has {rows:,} rows, the manifest says {file.rows:,}"
-    if read_rows_digest(path) != file.rows_digest:
-        yield "its rows digest is not the manifest's"
+    with pq.ParquetFile(package / file.path) as parquet:
+        found, wanted = parquet.schema_arrow, schema(file.config)
+        if not (found.equals(wanted) and found.metadata == wanted.metadata):
+            yield f"{file.path}: its columns are not those of {file.config}"
+            return
+        digest, rows = RowsDigest(parquet.schema_arrow), 0
+        for number in range(parquet.num_row_groups):
+            table: pa.Table = parquet.read_row_group(number)
+            digest.update(table)
+            rows += table.num_rows
+            yield from laws.broken_by(file, table)
+    if (rows, digest.hexdigest()) != (file.rows, file.rows_digest):
+        yield f"{file.path}: its rows are not those that the manifest states"
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while chunk := content.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def loading_problems(package: Path, manifest: Manifest) -> Iterator[str]:
+    """Whether ``load_dataset`` finds every config and split through the card, with the columns of its schema."""
+    for config, splits in manifest.totals.items():
+        try:
+            loaded = load_dataset(str(package), config, streaming=True)
+            firsts = {split: next(iter(rows)) for split, rows in loaded.items()}
+        except Exception as error:  # noqa: BLE001 - a loader may fail in any way, and each is a finding
+            yield f"{config}: load_dataset fails: {str(error).partition(chr(10))[0]}"
+            continue
+        if set(firsts) != set(splits):
+            yield f"{config}: load_dataset finds the splits {sorted(firsts)}, the manifest has {sorted(splits)}"
+        if any(list(row) != schema(config).names for row in firsts.values()):
+            yield f"{config}: load_dataset gives other columns than the schema has"

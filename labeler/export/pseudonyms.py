@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from labeler.ids import PSEUDONYM_CHARS
 
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-_TWO = [a + b for a in _ALPHABET for b in _ALPHABET]
+_LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", np.uint8)
+_PLACES = np.array([16, 8, 4, 2, 1], np.uint8)
 _BLOCK = 64
-_BITS = 5 * PSEUDONYM_CHARS
-_BYTES = (_BITS + 7) // 8
-_SHIFTS = range(_BITS - 10, -1, -10)
 
 
 class Names(dict[str, str]):
     """From one kind of id to its pseudonyms: ``names[id]``, worked out once.
 
-    The two halves of HMAC-SHA256 over the key and the purpose are kept ready, so that a name costs two short hashes.
+    The two halves of HMAC-SHA256 over the key and the purpose are kept ready, so that a name costs two short hashes,
+    and many names at once (``learn``) share the cost of their base 32.
     """
 
     def __init__(self, key: bytes, purpose: str) -> None:
@@ -27,13 +28,29 @@ class Names(dict[str, str]):
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + f"{purpose}\0".encode())
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
 
-    def __missing__(self, value: str) -> str:
+    def learn(self, ids: Iterable[str]) -> None:
+        """Work out the names of these ids, those that are not known yet, all at once."""
+        unknown = list(set(ids).difference(self))
+        if unknown:
+            self.update(zip(unknown, _base32([self._mac(one) for one in unknown]), strict=True))
+
+    def __missing__(self, one: str) -> str:
+        self.learn([one])
+        return self[one]
+
+    def _mac(self, one: str) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(value.encode())
+        inner.update(one.encode())
         outer.update(inner.digest())
-        number = int.from_bytes(outer.digest()[:_BYTES], "big") >> (8 * _BYTES - _BITS)
-        name = self[value] = "".join([_TWO[number >> shift & 1023] for shift in _SHIFTS])
-        return name
+        return outer.digest()
+
+
+def _base32(macs: list[bytes]) -> list[str]:
+    """The first characters of each in lower-case base 32."""
+    octets = np.frombuffer(b"".join(macs), np.uint8).reshape(len(macs), -1)
+    bits = np.unpackbits(octets, axis=1)[:, : 5 * PSEUDONYM_CHARS].reshape(len(macs), PSEUDONYM_CHARS, 5)
+    text = _LETTERS[bits @ _PLACES].tobytes().decode("ascii")
+    return [text[start : start + PSEUDONYM_CHARS] for start in range(0, len(text), PSEUDONYM_CHARS)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +36,7 @@ WRITER_OPTIONS: dict[str, Any] = {
     "write_page_index": True,
 }
 DIGEST_CHARS = 12
+WAITING_BYTES = 48 * 1024 * 1024
 
 RowsKey = tuple[str, str]
 """Config and split."""
@@ -64,30 +67,108 @@ class ShardRows:
         self.ledger.extend(derived.ledger)
 
 
+class Encoder:
+    """One thread that encodes and writes tables while the next ones are being built.
+
+    Building a table needs the interpreter, encoding one does not, so the two run side by side. Only so many bytes may
+    wait, and what is written does not depend on when.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._waiting: deque[tuple[Future[None], int]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def add(self, file: _File, table: pa.Table) -> None:
+        """Encode a table behind the others of its file; waits while too much is waiting."""
+        self._waiting.append((self._pool.submit(file.add, table), table.nbytes))
+        while len(self._waiting) > 1 and sum(size for _, size in self._waiting) > WAITING_BYTES:
+            self._waiting.popleft()[0].result()
+
+    def finish(self, file: _File, folder: Path) -> Future[ShardFile]:
+        """Write the file behind its last table."""
+        return self._pool.submit(file.write, folder)
+
+
+class _File:
+    """A parquet file in the making: in memory, and on disk once it is whole."""
+
+    def __init__(self, config: str, split: str, ordinal: int) -> None:
+        self._key = (config, split, ordinal)
+        self._sink = pa.BufferOutputStream()
+        self._digest = RowsDigest(schema(config))
+        self._rows = 0
+        self._writer = pq.ParquetWriter(self._sink, schema(config), **WRITER_OPTIONS)
+
+    def add(self, table: pa.Table) -> None:
+        """One more row group."""
+        self._digest.update(table)
+        self._rows += table.num_rows
+        self._writer.write_table(table, row_group_size=table.num_rows)
+
+    def write(self, folder: Path) -> ShardFile:
+        """Put it below ``folder``, under the name that its rows give it."""
+        self._writer.close()
+        content, rows_digest = self._sink.getvalue(), self._digest.hexdigest()
+        config, split, ordinal = self._key
+        path = f"{config}/{split}-{ordinal:05d}-{rows_digest[:DIGEST_CHARS]}.parquet"
+        write_durably(folder / path, content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return ShardFile(path, config, split, ordinal, self._rows, len(content), sha256, rows_digest)
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One shard as it was written."""
+    """One shard as it stands in a package."""
 
     ordinal: int
     files: tuple[ShardFile, ...]
     tally: tallies.Tally
 
 
-def write_shard(folder: Path, ordinal: int, shard: ShardRows, terms: Terms) -> Shard:
+@dataclass(frozen=True, slots=True)
+class ShardOnItsWay:
+    """A shard whose last files are still being encoded."""
+
+    ordinal: int
+    files: tuple[Future[ShardFile], ...]
+    tally: tallies.Tally
+
+    def arrived(self) -> Shard:
+        """Wait for its files."""
+        files = sorted((file.result() for file in self.files), key=lambda file: file.path)
+        return Shard(self.ordinal, tuple(files), self.tally)
+
+
+def write_shard(folder: Path, ordinal: int, shard: ShardRows, terms: Terms, encoder: Encoder) -> ShardOnItsWay:
     """Write the files of one shard below ``folder``; a config and split without rows has no file."""
-    files: list[ShardFile] = []
+    files: list[Future[ShardFile]] = []
     tally = tallies.of_ledger(shard.ledger)
-    annotators = terms.names.annotators
-    for (config, split), rows in shard.rows.items():
-        if config == "kto":
-            rows = kto_order(rows, terms.names)
+    _learn_names(shard, terms)
+    for (config, split), found in shard.rows.items():
+        rows = kto_order(found, terms.names) if config == "kto" else found
         for written in ("dpo", "reward") if config == "dpo" else (config,):
-            files.append(_write(folder, (written, split, ordinal), rows, terms))
+            file = _File(written, split, ordinal)
+            for group in groups(written, rows):
+                encoder.add(file, table_of(written, group, terms))
+            files.append(encoder.finish(file, folder))
             tally[f"rows/{written}/{split}"] = len(rows)
             if written in TRAINER_CONFIGS:
-                tally.update(tallies.of_records(written, split, rows, annotators))
+                tally.update(tallies.of_records(written, split, rows, terms.names.annotators))
         tally.update(_extra(config, split, rows))
-    return Shard(ordinal, tuple(sorted(files, key=lambda file: file.path)), tally)
+    return ShardOnItsWay(ordinal, tuple(files), tally)
+
+
+def _learn_names(shard: ShardRows, terms: Terms) -> None:
+    """Name all conversations and messages of the shard at once, before anything asks for one of them."""
+    messages = shard.rows.get(("messages", "train"), [])
+    terms.names.conversations.learn(row.conversation_id for row in messages)
+    terms.names.messages.learn(row.message_id for row in messages)
 
 
 def _extra(config: str, split: str, rows: list[Any]) -> tallies.Tally:
@@ -105,31 +186,6 @@ def _extra(config: str, split: str, rows: list[Any]) -> tallies.Tally:
             return tallies.of_messages(rows)
         case _:
             return tallies.Tally()
-
-
-def _write(folder: Path, key: tuple[str, str, int], rows: Sequence[Any], terms: Terms) -> ShardFile:
-    """One parquet file, made in memory, named by what it holds and on disk when this returns."""
-    config, split, ordinal = key
-    sink, digest = pa.BufferOutputStream(), RowsDigest(schema(config))
-    with pq.ParquetWriter(sink, schema(config), **WRITER_OPTIONS) as writer:
-        for group in groups(config, rows):
-            table = table_of(config, group, terms)
-            digest.update(table)
-            writer.write_table(table, row_group_size=len(group))
-    content = sink.getvalue()
-    rows_digest = digest.hexdigest()
-    path = f"{config}/{split}-{ordinal:05d}-{rows_digest[:DIGEST_CHARS]}.parquet"
-    write_durably(folder / path, content)
-    return ShardFile(
-        path=path,
-        config=config,
-        split=split,
-        shard=ordinal,
-        rows=len(rows),
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        rows_digest=rows_digest,
-    )
 
 
 def groups(config: str, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -180,18 +236,3 @@ def write_durably(path: Path, content: bytes | pa.Buffer) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def read_rows_digest(path: Path) -> str:
-    """The rows digest of a parquet file, worked out anew from its rows."""
-    with pq.ParquetFile(path) as file:
-        digest = RowsDigest(file.schema_arrow)
-        for number in range(file.num_row_groups):
-            digest.update(file.read_row_group(number))
-    return digest.hexdigest()
-
-
-def read_schemas(paths: Iterable[Path]) -> Iterator[tuple[Path, pa.Schema]]:
-    """The schema that each file declares."""
-    for path in paths:
-        yield path, pq.read_schema(path)

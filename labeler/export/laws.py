@@ -1,0 +1,69 @@
+"""What every published row must hold: the laws that a trainer would break on, or worse, would not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from labeler.export.manifest import ShardFile
+from labeler.export.schemas import TRAINER_CONFIGS
+
+_NEEDED = ("record_id", "group_key", "prompt", "chosen", "rejected", "completion", "strength", "margin")
+
+Chat = Sequence[dict[str, str]]
+Row = dict[str, Any]
+
+
+class Laws:
+    """Takes the rows of a package in, table by table, and tells which laws they break."""
+
+    def __init__(self) -> None:
+        self._records: set[tuple[str, str]] = set()
+        self._splits: dict[str, str] = {}
+
+    def broken_by(self, file: ShardFile, table: pa.Table) -> Iterator[str]:
+        """One line for each broken law of each row."""
+        if file.config not in TRAINER_CONFIGS:
+            return
+        for row in table.select([name for name in _NEEDED if name in table.column_names]).to_pylist():
+            for problem in (*_row_problems(file.config, row), *self._set_problems(file, row)):
+                yield f"{file.path}: row {row['record_id'][:12]}: {problem}"
+
+    def _set_problems(self, file: ShardFile, row: Row) -> Iterator[str]:
+        """What only shows beside the other rows: a record that stands twice, an opener in both splits."""
+        record = (file.config, row["record_id"])
+        if record in self._records:
+            yield "stands twice"
+        self._records.add(record)
+        if self._splits.setdefault(row["group_key"], file.split) != file.split:
+            yield "its opener is in both splits"
+
+
+def _row_problems(config: str, row: Row) -> Iterator[str]:
+    if problem := prompt_problem(row["prompt"]):
+        yield problem
+    for side in ("chosen", "rejected", "completion"):
+        if side in row and not _is_answer(row[side]):
+            yield f"{side} is not one assistant message with a text"
+    if "chosen" in row and row["chosen"] == row["rejected"]:
+        yield "chosen is rejected"
+    if config == "reward" and row["margin"] != row["strength"] / 3:
+        yield "margin is not strength / 3"
+
+
+def prompt_problem(prompt: Chat) -> str | None:
+    """What a chat template would refuse in a prompt, or quietly get wrong."""
+    roles = [message["role"] for message in prompt]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    expected = ["user" if place % 2 == 0 else "assistant" for place in range(len(turns))]
+    if turns != expected or turns[-1:] != ["user"]:
+        return f"its prompt's roles do not alternate up to the user's last message: {', '.join(roles) or 'none'}"
+    if not all(message["content"].strip() for message in prompt):
+        return "its prompt holds an empty message"
+    return None
+
+
+def _is_answer(answer: Chat) -> bool:
+    return len(answer) == 1 and answer[0]["role"] == "assistant" and bool(answer[0]["content"].strip())
