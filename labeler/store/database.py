@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 from labeler.errors import StoreError
 
 EXPECTED = "write it as sqlite:///FILE"
+READ_ONLY = "read-only; give labeler write access, or name another database with --database"
 READERS_KEPT = 8
 
 # Beginnings of SQLite's own error names, and what to do. The first that fits is taken.
@@ -141,11 +142,12 @@ def prepare_folder(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot make the folder of the database ({error.strerror})") from error
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{path.parent}: {READ_ONLY}")
     if path.is_dir():
         raise StoreError(f"{path}: this is a folder; name a file in it")
-    for place in (path.parent, path):
-        if place.exists() and not os.access(place, os.W_OK):
-            raise StoreError(f"{place}: read-only; give labeler write access, or name another database with --database")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise StoreError(f"{path}: {READ_ONLY}")
 
 
 def _engine(path: Path, busy_seconds: float, *, pool_size: int, max_overflow: int) -> Engine:

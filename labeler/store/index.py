@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, Table, delete, func, insert, select
+from sqlalchemy import Connection, Select, Table, delete, except_, func, insert, select
 from sqlalchemy.dialects import sqlite
 
 from labeler.core.events import ConversationStarted, Erased
@@ -57,6 +57,15 @@ DERIVED: dict[Table, Select[Any]] = {
     .where(events.c.conversation_id != events.c.annotator_id)
     .distinct(),
 }
+
+
+def differences(connection: Connection) -> Iterator[str]:
+    """Where the tables say something else than the log."""
+    for table, derived in DERIVED.items():
+        for row in connection.execute(except_(derived, select(table))):
+            yield f"table {table.name}: {tuple(row)} is missing"
+        for row in connection.execute(except_(select(table), derived)):
+            yield f"table {table.name}: {tuple(row)} does not follow from the log"
 
 
 def rebuild(connection: Connection) -> None:

@@ -48,7 +48,7 @@ def drafts_of(new: Iterable[NewEvent]) -> list[Draft]:
 
 def _draft(event: NewEvent) -> Draft:
     if not is_at(event.at):
-        raise ValueError(f"its time '{event.at}' is not of the form 2026-11-22T10:00:00.000000Z")
+        raise ValueError(f"its time {event.at!r} is not of the form 2026-11-22T10:00:00.000000Z")
     payload = event.payload
     body = body_json(payload)
     # The driver would find this out too, but for a whole group of other people's gestures at once.

@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import except_, select
 
 from labeler.core.conversation import Conversation, Message, replay
 from labeler.core.events import (
@@ -25,7 +24,7 @@ from labeler.errors import LogError
 from labeler.ids import text_sha256
 from labeler.store import queries
 from labeler.store.beginning import check_beginning
-from labeler.store.index import DERIVED
+from labeler.store.index import differences
 from labeler.store.rows import event_from, is_at
 from labeler.store.schema import ABOUT_ANNOTATORS
 from labeler.store.store import Store
@@ -125,11 +124,7 @@ class _Proof:
 
     def _in_derived_tables(self) -> Iterator[str]:
         with self._store.database.reading() as connection:
-            for table, derived in DERIVED.items():
-                for row in connection.execute(except_(derived, select(table))):
-                    yield f"table {table.name}: {tuple(row)} is missing"
-                for row in connection.execute(except_(select(table), derived)):
-                    yield f"table {table.name}: {tuple(row)} does not follow from the log"
+            yield from differences(connection)
 
 
 # ── one row ──

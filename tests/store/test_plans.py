@@ -1,0 +1,62 @@
+"""No question that the page or an export asks reads the whole log: SQLite says itself how it would go about each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Select
+from sqlalchemy.sql import CompoundSelect
+
+from labeler.store import Store, queries
+from tests.store.made import votes
+
+PARAMETERS: dict[str, Any] = {
+    "after": 3,
+    "upto": 9,
+    "annotator_id": "ann",
+    "conversation_ids": ["c1", "c2"],
+    "event_id": "c1-1",
+    "first": 0,
+    "last": 2,
+    "limit": 5,
+    "seq": 1,
+    "stream_id": "c1",
+}
+QUESTIONS = {
+    name: question
+    for name, question in vars(queries).items()
+    if isinstance(question, Select | CompoundSelect) and not name.startswith("_")
+}
+
+
+def plan_of(store: Store, question: Any) -> list[str]:
+    with store.database.reading() as connection:
+        compiled = question.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+        expanded = compiled.construct_expanded_state(PARAMETERS)
+        values = tuple(expanded.positional_parameters)
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {expanded.statement}", values)
+        return [row.detail for row in rows]
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_no_question_scans_a_table(store: Store, name: str, analyzed: bool) -> None:
+    store.extend(votes(f"c{number}", 20) for number in range(50))
+    if analyzed:
+        with store.database.writing() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    plan = plan_of(store, QUESTIONS[name])
+    assert plan
+    assert [step for step in plan if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"] == []
+
+
+def test_what_is_dirty_is_found_through_what_is_new(store: Store) -> None:
+    plan = " | ".join(plan_of(store, queries.dirty))
+    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
+    assert "SEARCH events USING INDEX events_about_annotators (position>? AND position<?)" in plan
+    assert "SEARCH touches USING PRIMARY KEY (annotator_id=?)" in plan
+
+
+def test_a_page_of_a_scan_begins_where_the_last_one_ended(store: Store) -> None:
+    assert plan_of(store, queries.in_order) == ["SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
