@@ -1,4 +1,4 @@
-"""A push in a process of its own, to be killed: ``python -m tests.hub.pusher PACKAGE``, with HF_ENDPOINT and HF_TOKEN."""
+"""A push in a process of its own, to be killed: ``python -m tests.hub.pusher PACKAGE``; HF_ENDPOINT names the Hub."""
 
 from __future__ import annotations
 

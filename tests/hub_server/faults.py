@@ -140,7 +140,7 @@ class Faults:
         schedule = []
         for _ in range(draw.randint(0, most)):
             kind = draw.choices(names, weights)[0]
-            schedule.append((kind, draw.randint(1, 3), _draw(draw)))
+            schedule.append((kind, draw.choice([1, 1, 2, 2, 3, 4]), _draw(draw)))
         return cls(schedule)
 
 
