@@ -33,7 +33,8 @@ class Parts:
 
 def build_blocks(study: Study, turns: Turns) -> gr.Blocks:
     """The page as Gradio blocks, wired to its handlers."""
-    with gr.Blocks(title=study.title, analytics_enabled=False, fill_height=True, fill_width=True) as blocks:
+    blocks = gr.Blocks(title=study.title, analytics_enabled=False, fill_height=True, fill_width=True)
+    with blocks:
         _sidebar(study)
         _consent_screen(study)
         parts = _chat(study)
