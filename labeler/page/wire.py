@@ -43,7 +43,7 @@ class VoteGesture(_Door):
     nonce: Id
     conversation: Id
     message: Id
-    value: Literal[-1, 0, 1]
+    value: int = Field(ge=-1, le=1)
 
 
 class ReasonGesture(_Door):

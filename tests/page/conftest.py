@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from labeler.store import Store
 from tests.model_server import ModelServer
 from tests.page.chat import Chat
+from tests.page.visitor import Visitor
 from tests.served import Served
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -53,11 +54,19 @@ def shared(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield served
 
 
-@pytest.fixture
-def own(model: ModelServer, tmp_path: Path) -> Iterator[Served]:
-    """A server that this test may end, kill or starve."""
-    with Served(tmp_path, study_of(model)) as served:
+@pytest.fixture(scope="module")
+def mortal(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose tests may end, kill or starve it."""
+    with Served(tmp_path_factory.mktemp("mortal"), study_of(model)) as served:
         yield served
+
+
+@pytest.fixture
+def own(mortal: Served) -> Served:
+    """The mortal server, alive."""
+    if mortal.process is None or mortal.process.poll() is not None:
+        mortal.start()
+    return mortal
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +112,20 @@ def new_chat(browser: Browser) -> Iterator[NewChat]:
 def chat(shared: Served, new_chat: NewChat) -> Chat:
     """A new annotator on the shared server."""
     return new_chat(shared)
+
+
+@pytest.fixture
+def visitor(shared: Served) -> Iterator[Visitor]:
+    """Somebody else, without a browser."""
+    visitor = Visitor(shared)
+    yield visitor
+    visitor.close()
+
+
+@pytest.fixture(scope="session")
+def author(shared: Served) -> Iterator[Visitor]:
+    """An annotator without a browser who has an answer to vote on."""
+    author = Visitor(shared)
+    author.say("A private thought\nsay: A private answer")
+    yield author
+    author.close()

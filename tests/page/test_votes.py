@@ -15,7 +15,13 @@ def test_a_like_is_shown_as_saved_and_is_in_the_log(shared: Served, chat: Chat) 
     chat.send("say: Salt comes from rocks.")
     chat.vote("Like")
     chat.expect_thumbs("Like")
-    assert kinds(shared, chat) == ["conversation_started", "message_sent", "reply_started", "reply_finished", "vote_cast"]
+    assert kinds(shared, chat) == [
+        "conversation_started",
+        "message_sent",
+        "reply_started",
+        "reply_finished",
+        "vote_cast",
+    ]
     assert stored(shared, chat)[-1].vote == 1
 
 

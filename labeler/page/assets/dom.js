@@ -11,7 +11,12 @@ export function startRedraws() {
   const observer = new MutationObserver(() => {
     for (const listener of listeners) listener();
   });
-  observer.observe(document.documentElement, { childList: true, subtree: true });
+  observer.observe(document.documentElement, {
+    attributes: true,
+    attributeFilter: ["disabled"],
+    childList: true,
+    subtree: true,
+  });
 }
 
 export const byId = (id) => document.getElementById(id);
@@ -52,4 +57,4 @@ export function buttonsOf(row) {
 
 export const idOf = (element) => rowOf(element)?.dataset.message ?? null;
 
-export const rowFor = (id) => rows().find((row) => row.dataset.message === id) ?? null;
+export const rowFor = (id) => (id && rows().find((row) => row.dataset.message === id)) || null;

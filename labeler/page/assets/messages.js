@@ -180,12 +180,10 @@ let restored = false;
 function restoreEdit() {
   const kept = perTab.get("edit");
   if (restored || !page.ready || page.view.running) return;
-  if (kept && !editor(kept.id).button) {
-    if (!message(kept.id)) restored = true;
-    return;
-  }
+  const { button } = editor(kept?.id);
+  if (kept && message(kept.id) && (!button || button.disabled)) return; // not drawn yet
   restored = true;
-  if (kept) reopenEdit(kept.id, kept.text);
+  if (button) reopenEdit(kept.id, kept.text);
 }
 
 function settled(made, echo) {

@@ -8,7 +8,7 @@ import { newNonce, perBrowser } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";
 import { changed, onChange, page, setAcknowledged, setWaiting } from "./view.js";
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 20_000; // longer than the store waits for a locked file
 const AGAIN_MS = 3000;
 const UNREACHABLE = "The server cannot be reached. It is kept in this browser and sent when the server is back.";
 const unkept = []; // entries that storage would not take: they live as long as the page
