@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from labeler.hub.push import Patience, PushResult, push
+from labeler.hub.patience import Patience
+from labeler.hub.push import PushResult, push
 from labeler.hub.refusals import Again
 from labeler.hub.repo import DatasetRepo, Published, RemoteFile
 from labeler.hub.steps import Report, Step, silent

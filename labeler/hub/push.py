@@ -12,8 +12,6 @@ network delivers late meets a head that has moved on, and is refused by the Hub.
 
 from __future__ import annotations
 
-import random
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,32 +20,13 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from labeler.errors import HubError, PackageError
 from labeler.export.manifest import MANIFEST_PATH, Manifest, Plan, diff, same_rows
 from labeler.hub import card
+from labeler.hub.patience import Patience, keep_trying
 from labeler.hub.refusals import Again
 from labeler.hub.repo import HARMLESS, README, DatasetRepo, Published
 from labeler.hub.steps import Report, Step, silent
 from labeler.hub.verify import differences, strays
 
 MOST_OPERATIONS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often a push is tried without getting on, and how long it waits in between, in seconds.
-
-    The Hub's own wish (``Retry-After`` or a rate limit's reset) is followed up to ``longest``; beyond it the push gives
-    up sooner rather than sit for an hour. Waits are spread at random, so that two pushes do not meet again.
-    """
-
-    tries: int = 6
-    first: float = 1.0
-    longest: float = 60.0
-
-    def wait(self, failures: int, asked: float | None) -> float:
-        """Seconds to wait after this many failures in a row."""
-        if asked is not None:
-            return min(asked, self.longest)
-        step = min(self.first * 2.0 ** (failures - 1), self.longest)
-        return random.uniform(step / 2, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +64,7 @@ def push(
             done: the repo is as it was, or it holds the whole package.
     """
     work = _Push(package, _local_manifest(package), repo, report)
-    patience = patience or Patience()
-    failures = 0
-    while True:
-        stored = repo.stored
-        try:
-            return work.preview() if dry_run else work.attempt()
-        except Again as trouble:
-            # Files that reached the storage stay there: a long upload over a bad line gets on, and is not given up.
-            failures = 1 if repo.stored > stored else failures + 1
-            if failures >= patience.tries:
-                raise HubError(f"{trouble}; gave up after {failures} tries, push again later") from trouble
-            wait = patience.wait(failures, trouble.wait)
-            report(Step("wait", f"{trouble}; starting over in {wait:.0f} s (try {failures + 1} of {patience.tries})"))
-            time.sleep(wait)
+    return keep_trying(work.preview if dry_run else work.attempt, patience, report, lambda: repo.stored)
 
 
 @dataclass(slots=True)

@@ -69,10 +69,10 @@ def judged(error: BaseException, place: Place) -> HubError:
             return HubError("HF_HUB_OFFLINE is set, so nothing can be read or pushed; unset it and push again")
         case HfHubHTTPError():
             return _of_answer(error, place)
-        case TriedBefore() | httpx2.TransportError():
+        case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+            return HubError(f"{place.endpoint!r} is not a Hub's address ({_first_line(error)}); check HF_ENDPOINT")
+        case TriedBefore() | httpx2.HTTPError():
             return Again(f"no answer from {place.endpoint} ({_first_line(error)})")
-        case httpx2.HTTPError() | httpx2.InvalidURL():
-            return HubError(f"{place.endpoint} cannot be used as a Hub ({_first_line(error)}); check HF_ENDPOINT")
         case RuntimeError() if isinstance(error.__cause__, CLIENT_ERRORS):
             return judged(error.__cause__, place)
         case ValueError() | KeyError():

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 
 from labeler.errors import HubError
 from labeler.export.manifest import Manifest, same_rows
+from labeler.hub.patience import Patience, keep_trying
 from labeler.hub.repo import DatasetRepo
 
 _SHARD = re.compile(r"(?P<config>[^/]+)/[^/]+\.parquet")
 
 
-def verify_remote(repo: DatasetRepo, manifest: Manifest | None = None) -> tuple[str, ...]:
+def verify_remote(
+    repo: DatasetRepo, manifest: Manifest | None = None, *, patience: Patience | None = None
+) -> tuple[str, ...]:
     """What is wrong with what a repo publishes; empty if nothing is.
 
     The repo's files are compared with the repo's manifest, and that one with ``manifest`` if it is given.
@@ -20,6 +23,10 @@ def verify_remote(repo: DatasetRepo, manifest: Manifest | None = None) -> tuple[
     Raises:
         HubError: the repo cannot be read, or holds no manifest.
     """
+    return keep_trying(lambda: _problems(repo, manifest), patience)
+
+
+def _problems(repo: DatasetRepo, manifest: Manifest | None) -> tuple[str, ...]:
     published = repo.published()
     if published is None:
         raise HubError(f"{repo.repo_id} does not exist on {repo.endpoint}, or this token may not see it")

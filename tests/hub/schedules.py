@@ -145,7 +145,7 @@ class _Story:
         return True
 
     def _repo(self) -> DatasetRepo:
-        return DatasetRepo(REPO, endpoint=self.hub.endpoint, token="hf_test", timeout=1.0)
+        return DatasetRepo(REPO, endpoint=self.hub.endpoint, token="hf_test", timeout=2.0)
 
     def _check(self, package: Path) -> None:
         published = self.hub.files(REPO)
@@ -162,7 +162,7 @@ class _Story:
         for commit, manifest in zip(history, self.packages, strict=True):
             self._check_commit(self.hub.files(REPO, commit.oid), manifest)
         self.hub.faults.clear()
-        if problems := verify_remote(self._repo(), manifest_of(package)):
+        if problems := verify_remote(self._repo(), manifest_of(package), patience=PATIENCE):
             self._broken(problems[0])
 
     def _check_commit(self, files: Mapping[str, bytes], manifest: Manifest) -> None:

@@ -160,13 +160,26 @@ def test_a_hub_that_stays_away_is_given_up_in_bounded_time(
 ) -> None:
     hub.faults.always(kind, fault)
     started = time.monotonic()
-    with pytest.raises(HubError, match="gave up after 2 tries, push again later") as caught:
+    with pytest.raises(HubError, match="gave up after 2 tries, try again later") as caught:
         push(package, repo_on(hub, timeout=0.3), patience=Patience(tries=2, first=0.01, longest=0.02))
     assert time.monotonic() - started < 8
     assert "\n" not in str(caught.value)
     hub.faults.clear()
     push(package, repo_on(hub), patience=QUICK)
     assert_published_once(hub, package)
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:80", "ftp://127.0.0.1", "http://[::1"])
+def test_an_address_that_is_none_is_one_clear_line(package: Path, endpoint: str) -> None:
+    with pytest.raises(HubError, match=r"is not a Hub's address \(.*\); check HF_ENDPOINT"):
+        push(package, DatasetRepo(REPO, endpoint=endpoint, token="hf_test"), patience=QUICK)
+
+
+def test_checking_a_repo_is_as_patient_as_pushing(hub: HubServer, package: Path) -> None:
+    push(package, repo_on(hub))
+    for kind in ("repo_info", "resolve", "paths_info"):
+        hub.faults.next(kind, Answer(503))
+    assert verify_remote(repo_on(hub), patience=QUICK) == ()
 
 
 def test_nobody_at_the_address_is_one_clear_line(hub: HubServer, package: Path) -> None:

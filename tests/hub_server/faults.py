@@ -158,7 +158,7 @@ def _draw(draw: random.Random) -> Fault:
         Lost(),
         Lost(status=502),
         Zombie(round(draw.uniform(0.0, 0.6), 2)),
-        Stall(2.5),
+        Stall(4.0),
         Slow(0.3),
     ]
     return draw.choice(choices)
