@@ -1,0 +1,68 @@
+"""One conversation with the real local model, and pictures of it: on a desk and on a phone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.page.chat import Chat
+from tests.served import Served
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
+PATIENCE_MS = 180_000
+
+
+def main() -> int:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    study: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "local.yaml").read_text(encoding="utf-8"))
+    with TemporaryDirectory() as folder, Served(Path(folder), study) as served, sync_playwright() as playwright:
+        path = os.environ.get("CHROMIUM") or None
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        take(browser, served)
+        browser.close()
+    return 0
+
+
+def take(browser: Browser, served: Served) -> None:
+    context = browser.new_context(viewport=DESK, locale="en-GB", color_scheme="light")
+    chat = Chat(context.new_page(), served.address).open()
+    talk(chat)
+    chat.page.screenshot(path=IMAGES / "chat.png")
+    compare(chat)
+    chat.page.screenshot(path=IMAGES / "retry.png")
+    state = context.storage_state()
+    phone = browser.new_context(storage_state=state, viewport=PHONE, locale="en-GB", color_scheme="light")
+    tab = Chat(phone.new_page(), served.address).open(f"#{chat.conversation_id()}")
+    expect(tab.better).to_be_visible()
+    tab.page.screenshot(path=IMAGES / "phone.png")
+    phone.close()
+    context.close()
+
+
+def talk(chat: Chat) -> None:
+    """Ask, like, and say why."""
+    chat.page.set_default_timeout(PATIENCE_MS)
+    chat.box.fill("Why is the sea salty? Answer in two sentences.")
+    chat.button("Send").click()
+    expect(chat.button("Send")).to_be_enabled(timeout=PATIENCE_MS)
+    chat.vote("Like")
+    expect(chat.why).to_be_visible()
+
+
+def compare(chat: Chat) -> None:
+    """Retry: another answer, and the question which was better."""
+    chat.press("Retry")
+    expect(chat.better).to_be_visible(timeout=PATIENCE_MS)
+    chat.better.scroll_into_view_if_needed()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
