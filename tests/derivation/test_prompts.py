@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 from labeler.core.records import Prompt
 from labeler.core.text import opener_form, prompt_key, split_of
 from tests.derivation import outcome
 from tests.stories import Story, told
 
-HALF = {"test_percent": 50, "salt": "salt"}
+HALF: dict[str, Any] = {"test_percent": 50, "salt": "salt"}
 
 
-def prompt_of(story: Story, **options: object) -> Prompt:
+def prompt_of(story: Story, **options: Any) -> Prompt:
     """The prompt of the story's last label."""
     return outcome(story, **options).derived.unpaired[-1].prompt
 

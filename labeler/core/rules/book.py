@@ -85,7 +85,10 @@ REASONS = {
     "tie": ("R23", "a comparison without a winner"),
     "contested_votes": ("R25", "annotators disagree about an answer"),
     "contested_pair": ("R26", "annotators disagree about a pair"),
-    "self_contradiction": ("R26", "a pair against its own annotator's comparison of the two answers"),
+    "self_contradiction": (
+        "R26",
+        "one annotator said two things of the same two answers: a comparison against their own votes or rewrite",
+    ),
     "over_pair_limit": ("R4", "a pair beyond `max_pairs_per_prompt`"),
     "same_text": ("R28", "another copy of a sibling's text, or a pair of two copies"),
     "different_prompts": ("R17", "a comparison of answers to different prompts"),

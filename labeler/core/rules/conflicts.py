@@ -31,44 +31,46 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Question:
-    """All that was said about two texts. An opinion is the text found better, or ``TIE``."""
+    """All that was said about two texts, in the order of the answers. An opinion is the better text, or ``TIE``."""
 
+    texts: tuple[str, str]
     claims: list[PairClaim] = field(default_factory=list)
     ties: list[Tie] = field(default_factory=list)
 
 
 def settle(reading: Reading, turn: Turn, claims: Sequence[PairClaim], ties: Sequence[Tie]) -> list[Verdict]:
     """The pairs that stand, in the order of their answers."""
-    questions: dict[tuple[str, ...], _Question] = {}
+    questions: dict[tuple[str, str], _Question] = {}
     for claim in claims:
-        questions.setdefault(_texts(turn, claim.better, claim.worse), _Question()).claims.append(claim)
+        _question(turn, questions, claim.better, claim.worse).claims.append(claim)
     for tie in ties:
-        questions.setdefault(_texts(turn, tie.one, tie.other), _Question()).ties.append(tie)
-    verdicts = [verdict for texts in sorted(questions) if (verdict := _decide(reading, turn, questions[texts]))]
+        _question(turn, questions, tie.one, tie.other).ties.append(tie)
+    verdicts = [verdict for one in questions.values() if (verdict := _decide(reading, turn, one))]
     verdicts.sort(key=lambda one: (turn.place(one.claims[0].better), turn.place(one.claims[0].worse)))
     return _limited(reading, turn, verdicts)
 
 
-def _texts(turn: Turn, one: str, other: str) -> tuple[str, ...]:
-    return tuple(sorted((turn.texts[one], turn.texts[other])))
+def _question(turn: Turn, questions: dict[tuple[str, str], _Question], one: str, other: str) -> _Question:
+    first, second = sorted((turn.texts[one], turn.texts[other]), key=turn.place)
+    return questions.setdefault((first, second), _Question((first, second)))
 
 
 def _decide(reading: Reading, turn: Turn, question: _Question) -> Verdict | None:
     """R26: everybody agrees, or a majority of two thirds of three or more does."""
     _drop_self_contradictions(reading, turn, question)
-    opinions = {claim.evidence.annotators: turn.texts[claim.better] for claim in question.claims}
-    opinions |= {tie.evidence.annotators: TIE for tie in question.ties}
     if not question.claims:
         return None
+    opinions = {claim.evidence.annotators: turn.texts[claim.better] for claim in question.claims}
+    opinions |= {tie.evidence.annotators: TIE for tie in question.ties}
     counts = {text: sum(one == text for one in opinions.values()) for text in sorted(set(opinions.values()) - {TIE})}
     winner = max(counts, key=counts.__getitem__)
-    claims = tuple(claim for claim in question.claims if turn.texts[claim.better] == winner)
+    claims = tuple(sorted((one for one in question.claims if turn.texts[one.better] == winner), key=_by_annotator))
     found = [claim.evidence for claim in claims]
     agreeing, all_of_them = counts[winner], len(opinions)
     if agreeing == all_of_them:
         return Verdict(claims, Support(found))
     if not decided(agreeing, all_of_them) and (len(counts) > 1 or all_of_them > 2):
-        reading.leave_out("contested_pair", claims[0].better, claims[0].worse)
+        reading.leave_out("contested_pair", *question.texts)
         return None
     against = [claim.evidence for claim in question.claims if turn.texts[claim.better] != winner]
     against += [tie.evidence for tie in question.ties]
@@ -76,24 +78,23 @@ def _decide(reading: Reading, turn: Turn, question: _Question) -> Verdict | None
     return Verdict(claims, Support(found, against, agreeing / all_of_them, confidence))
 
 
+def _by_annotator(claim: PairClaim) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, str]]:
+    """An order that does not depend on who spoke first."""
+    return claim.evidence.annotators, claim.evidence.rules, claim.positions
+
+
 def _drop_self_contradictions(reading: Reading, turn: Turn, question: _Question) -> None:
-    """An annotator's last comparison stands against whatever else they said of the two; without one, nothing does."""
-    compared = [(claim.evidence, turn.texts[claim.better]) for claim in question.claims if _is_comparison(claim)]
-    compared += [(tie.evidence, TIE) for tie in question.ties]
-    compared.sort(key=lambda word: word[0].events)
-    words = {evidence.annotators: opinion for evidence, opinion in compared}
-    for annotators in {claim.evidence.annotators for claim in question.claims} - words.keys():
-        said = {turn.texts[claim.better] for claim in question.claims if claim.evidence.annotators == annotators}
-        words[annotators] = said.pop() if len(said) == 1 else TIE
+    """Whoever says two things of the same two answers has said nothing of them."""
+    said: dict[tuple[str, ...], set[str]] = {}
     for claim in question.claims:
-        if words[claim.evidence.annotators] != turn.texts[claim.better]:
-            reading.leave_out("self_contradiction", claim.better, claim.worse)
-    question.claims = [one for one in question.claims if words[one.evidence.annotators] == turn.texts[one.better]]
-    question.ties = [tie for tie in question.ties if words[tie.evidence.annotators] == TIE]
-
-
-def _is_comparison(claim: PairClaim) -> bool:
-    return claim.evidence.rules[0] == "R22"
+        said.setdefault(claim.evidence.annotators, set()).add(turn.texts[claim.better])
+    for tie in question.ties:
+        said.setdefault(tie.evidence.annotators, set()).add(TIE)
+    for opinions in said.values():
+        if len(opinions) > 1:
+            reading.leave_out("self_contradiction", *question.texts)
+    question.claims = [claim for claim in question.claims if len(said[claim.evidence.annotators]) == 1]
+    question.ties = [tie for tie in question.ties if len(said[tie.evidence.annotators]) == 1]
 
 
 # ── the limit of R4 ──
