@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -239,3 +240,17 @@ def test_a_long_table_ends_with_its_last_rows_and_says_what_is_missing(counted: 
     assert "By annotator (the last 40 of 50; all with --json)" in text
     assert "p49" in text
     assert "p09" not in text
+
+
+def test_the_page_about_stats_names_every_key_and_measure(counted: Counted) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "stats.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", page))
+    document = counted(told().asks("1").answers("a").likes().explains("Helpful"))
+    inside = [
+        document["answers"],
+        document["votes"],
+        document["comparisons"],
+        document["gestures"],
+        document["models"][0],
+    ]
+    assert {*document, *(key for part in inside for key in part), *document["reasons"][0]} <= named
