@@ -34,7 +34,7 @@ _BOOK = (
     Rule("R7", "a retry and then an explicit judgement: the implicit pair is dropped"),
     Rule("R8", "an answer was liked and rewritten by the same annotator", 0.7),
     Rule("R9", "an answer was disliked and rewritten by the same annotator", 0.95),
-    Rule("R10", "a rewrite was liked", 0.8, "kto_liked_edits"),
+    Rule("R10", "a rewrite was liked", option="kto_liked_edits"),
     Rule("R10b", "a rewrite was disliked by its own author"),
     Rule("R11", "a rewrite was rewritten: only the last one counts, against the first answer", 0.9),
     Rule("R12", "a rewrite was taken back"),
@@ -45,7 +45,7 @@ _BOOK = (
     Rule("R17", "a message of one's own was rewritten: another prompt, never a pair across the two"),
     Rule("R18", "the chat was cleared: no judgement"),
     Rule("R19", "the conversation was left: what nobody judged yields nothing"),
-    Rule("R20", "an answer was stopped midway", 0.8, "kto_truncated"),
+    Rule("R20", "an answer was stopped midway", option="kto_truncated"),
     Rule("R21", "a reply failed, was refused, is empty or never ended: never a candidate"),
     Rule("R22", "two answers were compared and one is better", 0.9),
     Rule("R23", "two answers were compared: a tie"),
@@ -55,7 +55,7 @@ _BOOK = (
     Rule("R27", "one record from several rules or annotators"),
     Rule("R28", "siblings with the same text are one answer"),
     Rule("R29", "gold conversations are for measuring annotators"),
-    Rule("R30", "consent is missing or withdrawn, or the annotator is excluded"),
+    Rule("R30", "consent is missing or withdrawn, the annotator is excluded, or the events were erased"),
 )
 
 RULES = {rule.id: rule for rule in _BOOK}
