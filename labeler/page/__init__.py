@@ -31,7 +31,6 @@ def build_page(  # noqa: PLR0913 - everything the composition root knows and the
     secrets: bytes,
     source_id: str,
     boot_id: str,
-    secure: bool = False,
     position: Callable[[], int],
 ) -> FastAPI:
     """The page as an ASGI application.
@@ -40,10 +39,9 @@ def build_page(  # noqa: PLR0913 - everything the composition root knows and the
         secrets: the key that signs annotators' cookies; whoever has it can be anybody.
         source_id: names the log; part of the cookie's name.
         boot_id: names this process; pages that see another one reload themselves.
-        secure: the page is reached over https only, and so are its cookies.
         position: how far the log goes, for the health route.
     """
-    identity = Identity(secrets, source_id, secure)
+    identity = Identity(secrets, source_id)
     assets = Assets.read()
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
     Routes(recorder, identity, study.name, boot_id, position, assets).add_to(app)

@@ -53,4 +53,4 @@ class Document:
     def _cookie(self, scope: Scope) -> bytes:
         sent = dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
         annotator = self.identity.annotator_in(sent) or self.identity.newcomer()
-        return self.identity.set_cookie(annotator).encode()
+        return self.identity.set_cookie(annotator, scheme=scope["scheme"]).encode()

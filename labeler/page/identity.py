@@ -20,11 +20,10 @@ ANNOTATOR = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Gives out and checks the cookies of one study. ``secure`` keeps them to https."""
+    """Gives out and checks the cookies of one study."""
 
     key: bytes
     source_id: str
-    secure: bool = False
 
     @property
     def cookie_name(self) -> str:
@@ -42,10 +41,10 @@ class Identity:
         """A fresh annotator id."""
         return new_id()
 
-    def set_cookie(self, annotator_id: str) -> str:
-        """The ``Set-Cookie`` header that gives, or renews, an identity."""
+    def set_cookie(self, annotator_id: str, *, scheme: str) -> str:
+        """The ``Set-Cookie`` header that gives, or renews, an identity; given over https, it stays with https."""
         value = f"{annotator_id}.{self._mac(annotator_id)}"
-        secure = "; Secure" if self.secure else ""
+        secure = "; Secure" if scheme == "https" else ""
         return f"{self.cookie_name}={value}; Path=/; Max-Age={YEAR_SECONDS}; HttpOnly; SameSite=Lax{secure}"
 
     def _proven(self, value: str) -> str | None:

@@ -23,6 +23,12 @@ def test_the_first_visit_gets_a_signed_cookie_that_scripts_cannot_read(visitor: 
     )
 
 
+def test_a_cookie_given_behind_a_tls_proxy_stays_with_https(visitor: Visitor) -> None:
+    over_tls = visitor.http.get("/", headers={"cookie": "", "x-forwarded-proto": "https"})
+    assert "; Secure" in over_tls.headers["set-cookie"]
+    assert "; Secure" not in visitor.http.get("/", headers={"cookie": ""}).headers["set-cookie"]
+
+
 def test_the_same_browser_stays_the_same_annotator(visitor: Visitor) -> None:
     before = visitor.http.get("/api/me").json()["annotator"]
     visitor.http.get("/")

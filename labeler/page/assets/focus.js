@@ -1,40 +1,50 @@
 // Focus is never lost: a redraw may take the focused button away or disable it, and a keyboard would start again at the
-// top of the page. Then the same button of the same message gets it back, or else the message box.
+// top of the page. Then the same button of the same message gets it back, or of what stands in its place, or else the
+// message box.
 
 import { box } from "./composer.js";
 import { isOpen } from "./dialogs.js";
-import { buttonsOf, idOf, rowFor } from "./dom.js";
+import { buttonsOf, idOf, onRedraw, rowFor, rowOf, rows } from "./dom.js";
 
-const WAIT_MS = 250;
-let last = null; // { name, message } of the focused button in the chat
+const WAIT_MS = 300;
+const OPPOSITE = {
+  "Previous answer": "Next answer",
+  "Next answer": "Previous answer",
+  "Previous version": "Next version",
+  "Next version": "Previous version",
+};
+let last = null; // { name, message, place } of the button in the chat that had the focus
 let byKeyboard = false;
 let timer = null;
 
+const nameOf = (button) => button.title || button.textContent;
+
 function remember(event) {
+  clearTimeout(timer);
   const button = event.target.closest?.("#chat button");
-  last = button ? { name: button.title || button.textContent, message: idOf(button) } : null;
+  last = button && { name: nameOf(button), message: idOf(button), place: rows().indexOf(rowOf(button)) };
 }
 
-function same() {
-  const row = rowFor(last.message);
-  const buttons = (row && buttonsOf(row)?.querySelectorAll("button")) ?? [];
-  return [...buttons].find((button) => !button.disabled && (button.title || button.textContent) === last.name);
+function inItsPlace() {
+  const row = rowFor(last.message) ?? rows()[last.place];
+  const buttons = [...((row && buttonsOf(row)?.querySelectorAll("button")) ?? [])].filter((each) => !each.disabled);
+  const named = (name) => buttons.find((button) => nameOf(button) === name);
+  return named(last.name) ?? named(OPPOSITE[last.name]);
 }
 
-function restore() {
-  if (!last || document.activeElement !== document.body || isOpen()) return;
-  const target = same() ?? box();
-  last = null;
-  target?.focus({ preventScroll: true });
+const isLost = () => byKeyboard && last && document.activeElement === document.body && !isOpen();
+
+function look() {
+  if (!isLost()) return;
+  const target = inItsPlace();
+  clearTimeout(timer);
+  if (target) target.focus({ preventScroll: true });
+  else timer = setTimeout(() => isLost() && box()?.focus({ preventScroll: true }), WAIT_MS);
 }
 
 export function startFocus() {
   document.addEventListener("keydown", () => (byKeyboard = true), true);
   document.addEventListener("pointerdown", () => (byKeyboard = false), true);
   document.addEventListener("focusin", remember);
-  new MutationObserver(() => {
-    if (!byKeyboard || !last || document.activeElement !== document.body) return;
-    clearTimeout(timer);
-    timer = setTimeout(restore, WAIT_MS);
-  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["disabled"] });
+  onRedraw(look);
 }

@@ -10,7 +10,10 @@ function mend() {
     header.removeAttribute("role"); // a button inside a button
     header.removeAttribute("tabindex");
   }
-  mark(document.querySelector("#chat [role=log]"), { tabindex: "0" }); // it scrolls, so keys must reach it
+  // What scrolls must be reached by keys.
+  mark(document.querySelector("#chat [role=log]"), { tabindex: "0" });
+  for (const code of document.querySelectorAll("#chat .message pre")) mark(code, { tabindex: "0" });
+  mark(document.querySelector("#chat .examples"), { role: "group", "aria-label": "Prompts" }); // a list without list members
 }
 
 export function startMending() {
