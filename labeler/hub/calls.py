@@ -83,8 +83,9 @@ def _before(request: httpx2.Request) -> None:
     if attempt in call.tried:
         raise TriedBefore(request.url.path)
     call.tried.add(attempt)
-    limit = httpx2.Timeout(call.timeout, connect=min(call.timeout, CONNECT_SECONDS))
-    request.extensions = {**request.extensions, "timeout": limit.as_dict()}
+    limits = httpx2.Timeout(call.timeout, connect=min(call.timeout, CONNECT_SECONDS)).as_dict()
+    given = {name: limit for name, limit in request.extensions.get("timeout", {}).items() if limit is not None}
+    request.extensions = {**request.extensions, "timeout": {**limits, **given}}
     if request.method == "PUT":  # only file content is put; everything else is posted
         call.sent += int(request.headers.get("content-length", 0))
 

@@ -211,4 +211,13 @@ class DatasetRepo:
                 hf_raise_for_status(response)
             except EntryNotFoundError:
                 return None
+            except HfHubHTTPError as error:
+                if not _is_plain_404(error):
+                    raise
+                return None
             return response.content
+
+
+def _is_plain_404(error: HfHubHTTPError) -> bool:
+    """Whether a Hub says "not there" without saying what: the public one always names it, others may not."""
+    return error.response.status_code == 404 and "X-Error-Code" not in error.response.headers
