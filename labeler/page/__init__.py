@@ -24,7 +24,7 @@ BODY_OVERHEAD = 64 * 1024
 BYTES_PER_CHAR = 12  # a character outside the basic plane is two escapes of six bytes in JSON
 
 
-def build_page(  # noqa: PLR0913 - everything the composition root knows and the page needs
+def build_page(
     recorder: Recorder,
     study: Study,
     *,

@@ -216,7 +216,7 @@ class Chaos:
         return sum(len(voter.acknowledged) for voter in self.voters)
 
     def _cookie(self, voter: Voter) -> str:
-        return self.identity.set_cookie(voter.annotator).partition(";")[0]
+        return self.identity.set_cookie(voter.annotator, scheme="http").partition(";")[0]
 
 
 def _conversation(voter: Voter) -> list[Event]:
