@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from itertools import accumulate
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -39,47 +40,64 @@ class _Gesture(NamedTuple):
     outcome: Future[list[Event]]
 
 
+# How a gesture ended: stored at this and the following positions, stored before as these events, or not stored.
+_Outcome = int | list[Event] | StoreError
+
+
 class Writer:
     """Stores gestures in the order in which they come, and outlives every failure to do so.
 
-    Callbacks of the futures run on the writing thread: they may submit, and must not wait for it.
+    Whoever waits is answered by a second thread, in the same order: making answers and running callbacks takes none of
+    the time in which the next group is written. A callback may submit; one that waits for what it submitted waits for
+    ever, since nobody else would answer.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: SimpleQueue[_Gesture | None] = SimpleQueue()
+        self._answers: SimpleQueue[Sequence[tuple[_Gesture, _Outcome]] | None] = SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="labeler-writer", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._write, name="labeler-writer", daemon=True),
+            threading.Thread(target=self._answer, name="labeler-answers", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, new: Sequence[NewEvent]) -> Future[list[Event]]:
         """Have one gesture stored; the future tells how it ended, and is the only way in which this fails."""
+        outcome: Future[list[Event]] = Future()
         try:
-            gesture = _Gesture(new, drafts_of(new), Future())
+            gesture = _Gesture(new, drafts_of(new), outcome)
         except StoreError as error:
-            return _failed(error)
+            outcome.set_exception(error)
+            return outcome
         with self._closing:
-            if self._closed:
-                return _failed(StoreError(f"{self._database.path}: the log is closed; nothing more is stored"))
-            self._waiting.put(gesture)
-        return gesture.outcome
+            closed = self._closed
+            if not closed:
+                self._waiting.put(gesture)
+        if closed:
+            outcome.set_exception(StoreError(f"{self._database.path}: the log is closed; nothing more is stored"))
+        return outcome
 
     def close(self) -> None:
-        """Store what still waits, then end."""
+        """Store what still waits and answer it, then end."""
         with self._closing:
             self._closed = True
             self._waiting.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def _write(self) -> None:
         closing = False
         while not closing:
             gestures = self._next()
             closing = gestures[-1] is None
-            # One that was cancelled while it waited is not stored; from here on it is too late to cancel.
-            group = [each for each in gestures if each is not None and each.outcome.set_running_or_notify_cancel()]
-            self._settle(group)
+            group = [each for each in gestures if each is not None]
+            if group:
+                self._answers.put(list(zip(group, self._outcomes(group), strict=True)))
+        self._answers.put(None)
 
     def _next(self) -> list[_Gesture | None]:
         """All that wait now, and at least one. Nothing follows a ``None``."""
@@ -88,26 +106,38 @@ class Writer:
             gestures.append(self._waiting.get())
         return gestures
 
-    def _settle(self, group: Sequence[_Gesture]) -> None:
+    def _outcomes(self, group: Sequence[_Gesture]) -> Sequence[_Outcome]:
         try:
-            outcomes = self._commit(group)
+            return self._commit(group)
         except StoreError as error:
-            outcomes = [StoreError(str(error)) for _ in group]
+            return [StoreError(str(error)) for _ in group]
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits for ever and the writer goes on
-            outcomes = [StoreError(f"{self._database.path}: could not store this: {error}") for _ in group]
-        for gesture, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, StoreError):
-                gesture.outcome.set_exception(outcome)
-            else:
-                gesture.outcome.set_result(outcome)
+            return [StoreError(f"{self._database.path}: could not store this: {error}") for _ in group]
 
-    def _commit(self, group: Sequence[_Gesture]) -> Sequence[list[Event] | StoreError]:
+    def _commit(self, group: Sequence[_Gesture]) -> Sequence[_Outcome]:
         try:
             with self._database.writing() as connection:
                 return _store(connection, group)
         except IntegrityError:
             with self._database.writing() as connection:
                 return [_store_one(connection, gesture) for gesture in group]
+
+    def _answer(self) -> None:
+        while (answers := self._answers.get()) is not None:
+            for gesture, outcome in answers:
+                _resolve(gesture, outcome)
+
+
+def _resolve(gesture: _Gesture, outcome: _Outcome) -> None:
+    try:
+        if isinstance(outcome, StoreError):
+            gesture.outcome.set_exception(outcome)
+        elif isinstance(outcome, int):
+            gesture.outcome.set_result([placed(event, position) for position, event in enumerate(gesture.new, outcome)])
+        else:
+            gesture.outcome.set_result(outcome)
+    except InvalidStateError:
+        pass  # whoever waited has given up; what is stored is stored, and known if it comes again
 
 
 def insert_rows(connection: Connection, rows: Sequence[Draft], first: int) -> None:
@@ -117,17 +147,13 @@ def insert_rows(connection: Connection, rows: Sequence[Draft], first: int) -> No
         index(connection, rows, first)
 
 
-def _store(connection: Connection, group: Sequence[_Gesture]) -> list[list[Event]]:
-    position = connection.scalars(queries.last_position).one() + 1
-    insert_rows(connection, [row for gesture in group for row in gesture.rows], position)
-    stored = []
-    for gesture in group:
-        stored.append([placed(event, at) for at, event in enumerate(gesture.new, position)])
-        position += len(gesture.new)
-    return stored
+def _store(connection: Connection, group: Sequence[_Gesture]) -> list[int]:
+    first = connection.scalars(queries.last_position).one() + 1
+    insert_rows(connection, [row for gesture in group for row in gesture.rows], first)
+    return list(accumulate((len(gesture.rows) for gesture in group[:-1]), initial=first))
 
 
-def _store_one(connection: Connection, gesture: _Gesture) -> list[Event] | StoreError:
+def _store_one(connection: Connection, gesture: _Gesture) -> _Outcome:
     try:
         with connection.begin_nested():
             return _store(connection, [gesture])[0]
@@ -152,9 +178,3 @@ def _same(row: Draft, event: Event) -> bool:
     _, conversation_id, _, kind, _, annotator_id, body = row
     stored = (event.conversation_id, event.payload.kind, event.annotator_id, body_json(event.payload))
     return stored == (conversation_id, kind, annotator_id, body)
-
-
-def _failed(error: StoreError) -> Future[list[Event]]:
-    outcome: Future[list[Event]] = Future()
-    outcome.set_exception(error)
-    return outcome
