@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +162,20 @@ def _engine(path: Path, busy_seconds: float, *, pool_size: int, max_overflow: in
 
 
 def _never_write(connection: Any, record: object) -> None:
-    connection.execute("PRAGMA query_only = ON")
+    _set(connection, "query_only = ON")
 
 
 def _write_durably(connection: Any, record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    _set(connection, "journal_mode = WAL", "synchronous = FULL")
+
+
+def _set(connection: Any, *pragmas: str) -> None:
+    """Set up a new connection, or close it: until this returns nobody else holds it."""
+    with ExitStack() as undone:
+        undone.callback(connection.close)
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        undone.pop_all()
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -48,9 +49,12 @@ class Store:
         """
         path = database_path(url)
         prepare_folder(path)
-        database = Database(path, busy_seconds=busy_seconds)
-        migrate(database, clock())
-        _begin_log(database, clock())
+        with ExitStack() as undone:
+            database = Database(path, busy_seconds=busy_seconds)
+            undone.callback(database.close)
+            migrate(database, clock())
+            _begin_log(database, clock())
+            undone.pop_all()
         return cls(database)
 
     def close(self) -> None:
