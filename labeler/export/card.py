@@ -123,8 +123,14 @@ def _generated(study: Study, tally: Tally) -> Iterator[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    marks = ["---", *("--:" for _ in head[1:])]
+    columns = list(zip(*rows, strict=True)) or [()] * len(head)
+    marks = ["--:" if place and all(_counts(cell) for cell in cells) else "---" for place, cells in enumerate(columns)]
     return [_line(head), _line(marks), *(_line(row) for row in rows)]
+
+
+def _counts(cell: object) -> bool:
+    """Whether a cell is a number or a share, which stand flush right."""
+    return str(cell).removesuffix(" %").replace(",", "").replace(".", "").isdigit()
 
 
 def _line(cells: Sequence[object]) -> str:
@@ -199,7 +205,7 @@ def _annotators(study: Study, tally: Tally) -> list[str]:
         "",
         f"{_number(len(total))} annotators stand behind the rows of `dpo`, `kto` and `sft`. "
         f"Of {_number(likes + dislikes)} votes that stand, {_share(likes, likes + dislikes)} are likes; "
-        f"{_number(withdrawn)} were withdrawn.",
+        f"{_number(withdrawn)} more were withdrawn.",
         "",
         *_table(
             (
