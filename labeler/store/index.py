@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import orjson
@@ -13,19 +13,27 @@ from labeler.core.events import ConversationStarted, Erased
 from labeler.store.rows import Draft
 from labeler.store.schema import begins_conversation, conversations, events, touches
 
+# Who touched which stream.
+Touch = tuple[str, str]
+
 # Compiled once: see writer.py.
 _touch = str(sqlite.insert(touches).on_conflict_do_nothing().compile(dialect=sqlite.dialect()))
 _count = select(func.coalesce(func.max(conversations.c.ordinal) + 1, 0))
 
 
-def index(connection: Connection, rows: Sequence[Draft], first: int) -> None:
-    """Take in rows that were just stored at positions ``first``, ``first + 1``, ..."""
-    touched = {(row[5], row[1]) for row in rows if row[5] != row[1]}
+def index(connection: Connection, rows: Sequence[Draft], first: int, known: Set[Touch] = frozenset()) -> set[Touch]:
+    """Take in rows that were just stored at positions ``first``, ``first + 1``, ...
+
+    ``known`` are touches that are in their table for certain, so that nobody looks; the answer is those to which this
+    applies once the transaction is committed.
+    """
+    touched = {(row[5], row[1]) for row in rows if row[5] != row[1]} - known
     if touched:
         connection.exec_driver_sql(_touch, list(touched))
     begun = [(position, row) for position, row in enumerate(rows, first) if _begins_conversation(row)]
     if begun:
         _number(connection, begun)
+    return touched
 
 
 def _begins_conversation(row: Draft) -> bool:

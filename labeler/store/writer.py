@@ -8,7 +8,7 @@ are stored again one by one, each under a savepoint, so that only those to blame
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import Future, InvalidStateError
 from itertools import accumulate
 from queue import SimpleQueue
@@ -22,14 +22,16 @@ from labeler.core.events import Event, NewEvent, body_json
 from labeler.errors import EventConflict, SeqConflict, StoreError
 from labeler.store import queries
 from labeler.store.database import Database
-from labeler.store.index import index
+from labeler.store.index import Touch, index
 from labeler.store.rows import Draft, drafts_of, event_from, placed
 from labeler.store.schema import events
 
 GROUP_GESTURES = 4096
+TOUCHES_KNOWN = 100_000
 
 # Compiled once, so that rows go to the driver as they are: what a group costs besides its commit is mostly this.
 _insert = str(insert(events).compile(dialect=sqlite.dialect()))
+_last_position = str(queries.last_position.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 class _Gesture(NamedTuple):
@@ -56,6 +58,7 @@ class Writer:
         self._database = database
         self._waiting: SimpleQueue[_Gesture | None] = SimpleQueue()
         self._answers: SimpleQueue[Sequence[tuple[_Gesture, _Outcome]] | None] = SimpleQueue()
+        self._touched: set[Touch] = set()
         self._closed = False
         self._closing = threading.Lock()
         self._threads = [
@@ -117,10 +120,14 @@ class Writer:
     def _commit(self, group: Sequence[_Gesture]) -> Sequence[_Outcome]:
         try:
             with self._database.writing() as connection:
-                return _store(connection, group)
+                outcomes, touched = _store(connection, group, self._touched)
         except IntegrityError:
             with self._database.writing() as connection:
                 return [_store_one(connection, gesture) for gesture in group]
+        if len(self._touched) > TOUCHES_KNOWN:
+            self._touched.clear()
+        self._touched |= touched
+        return outcomes
 
     def _answer(self) -> None:
         while (answers := self._answers.get()) is not None:
@@ -140,23 +147,34 @@ def _resolve(gesture: _Gesture, outcome: _Outcome) -> None:
         pass  # whoever waited has given up; what is stored is stored, and known if it comes again
 
 
-def insert_rows(connection: Connection, rows: Sequence[Draft], first: int) -> None:
-    """Put rows at positions ``first``, ``first + 1``, ... of the log and its index. Raises IntegrityError."""
-    if rows:
-        connection.exec_driver_sql(_insert, [(position, *row) for position, row in enumerate(rows, first)])
-        index(connection, rows, first)
+def insert_rows(
+    connection: Connection, rows: Sequence[Draft], first: int, known: Set[Touch] = frozenset()
+) -> set[Touch]:
+    """Put rows at positions ``first``, ``first + 1``, ... of the log and its index, which says what ``known`` is.
+
+    Raises:
+        IntegrityError: an event id or seq is taken, or a seq does not follow the one before.
+    """
+    if not rows:
+        return set()
+    connection.exec_driver_sql(_insert, [(position, *row) for position, row in enumerate(rows, first)])
+    return index(connection, rows, first, known)
 
 
-def _store(connection: Connection, group: Sequence[_Gesture]) -> list[int]:
-    first = connection.scalars(queries.last_position).one() + 1
-    insert_rows(connection, [row for gesture in group for row in gesture.rows], first)
-    return list(accumulate((len(gesture.rows) for gesture in group[:-1]), initial=first))
+def _store(
+    connection: Connection, group: Sequence[_Gesture], known: Set[Touch] = frozenset()
+) -> tuple[list[int], set[Touch]]:
+    """The positions of the gestures' first events, and what is known when they are committed."""
+    first = connection.exec_driver_sql(_last_position).scalar_one() + 1
+    touched = insert_rows(connection, [row for gesture in group for row in gesture.rows], first, known)
+    return list(accumulate((len(gesture.rows) for gesture in group[:-1]), initial=first)), touched
 
 
 def _store_one(connection: Connection, gesture: _Gesture) -> _Outcome:
     try:
         with connection.begin_nested():
-            return _store(connection, [gesture])[0]
+            (position,), _ = _store(connection, [gesture])
+            return position
     except IntegrityError:
         return _stored_before(connection, gesture)
 
