@@ -1,7 +1,8 @@
 """Durable appends per second from 64 threads, beside a bare group-commit loop on the same disk in the same run.
 
-The bare loop is what one would write without a store: a queue, one thread, the raw driver, the table of events with its
-constraints, rows that are ready-made. It checks nothing, derives nothing, makes no events and lets nobody else write.
+The bare loop is what one would write without a store: events in, their bodies as JSON, a queue, one thread, the raw
+driver, the table of events with its constraints. It checks nothing, derives nothing, answers with a position, and lets
+nobody else write.
 """
 
 from __future__ import annotations
@@ -20,15 +21,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from labeler.core.events import ConversationStarted, NewEvent, VoteCast
+from labeler.core.events import ConversationStarted, NewEvent, VoteCast, body_json
 from labeler.ids import event_id, uuid7
 from labeler.store import Store
-from labeler.store.rows import drafts_of
 
 FLOOR = 0.9
 AT = "2026-11-22T10:00:00.000000Z"
-
-Way = Callable[[Path, Sequence[Sequence[NewEvent]]], float]
 
 
 class Run(NamedTuple):
@@ -69,19 +67,18 @@ def store(folder: Path, histories: Sequence[Sequence[NewEvent]]) -> Run:
 
 
 def bare(folder: Path, histories: Sequence[Sequence[NewEvent]]) -> Run:
-    rows = [drafts_of(history) for history in histories]
     with bare_loop(folder / "bare.db") as append:
-        return from_all_threads(append, rows)
+        return from_all_threads(append, histories)
 
 
 @contextmanager
-def bare_loop(path: Path) -> Iterator[Callable[[Any], int]]:
-    """Yields an append that takes a row and returns its position once it is on disk."""
+def bare_loop(path: Path) -> Iterator[Callable[[NewEvent], int]]:
+    """Yields an append that returns an event's position once it is on disk."""
     waiting: SimpleQueue[Any] = SimpleQueue()
 
-    def append(row: Any) -> int:
+    def append(event: NewEvent) -> int:
         stored: Future[int] = Future()
-        waiting.put((row, stored))
+        waiting.put((_row(event), stored))
         return stored.result()
 
     thread = threading.Thread(target=_commit_groups, args=(path, waiting))
@@ -91,6 +88,11 @@ def bare_loop(path: Path) -> Iterator[Callable[[Any], int]]:
     finally:
         waiting.put(None)
         thread.join()
+
+
+def _row(event: NewEvent) -> tuple[Any, ...]:
+    kind, body = event.payload.kind, body_json(event.payload)
+    return (event.event_id, event.conversation_id, event.seq, kind, event.at, event.annotator_id, body)
 
 
 def _commit_groups(path: Path, waiting: SimpleQueue[Any]) -> None:
@@ -123,14 +125,14 @@ def _group(waiting: SimpleQueue[Any]) -> list[Any]:
 # ── how it is measured ──
 
 
-def from_all_threads(append: Callable[[Any], object], histories: Sequence[Sequence[Any]]) -> Run:
+def from_all_threads(append: Callable[[NewEvent], object], histories: Sequence[Sequence[NewEvent]]) -> Run:
     """A thread for every history; each waits for its last append before it makes the next."""
     ready = threading.Barrier(len(histories) + 1)
 
-    def go(history: Sequence[Any]) -> None:
+    def go(history: Sequence[NewEvent]) -> None:
         ready.wait()
-        for each in history:
-            append(each)
+        for event in history:
+            append(event)
 
     threads = [threading.Thread(target=go, args=(history,)) for history in histories]
     for thread in threads:
