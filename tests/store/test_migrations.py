@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine, inspect, select, update
+from sqlalchemy.pool import NullPool
 
 from labeler.errors import StoreError
 from labeler.store import Store
@@ -18,8 +21,9 @@ from tests.store.made import AT, log_of, votes
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "study.db", busy_seconds=10)
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(tmp_path / "study.db", busy_seconds=10)) as database:
+        yield database
 
 
 def steps_run(database: Database) -> list[tuple[int, str]]:
@@ -50,7 +54,8 @@ def partial_indexes(connection: Connection) -> dict[str, str]:
 
 def test_the_schema_is_the_sum_of_its_migrations(database: Database) -> None:
     migrate(database, AT)
-    with database.reading() as migrated, create_engine("sqlite://").connect() as declared:
+    memory = create_engine("sqlite://", poolclass=NullPool)
+    with database.reading() as migrated, memory.connect() as declared:
         metadata.create_all(declared)
         assert shape(migrated) == shape(declared)
         assert partial_indexes(migrated) == partial_indexes(declared) != {}
