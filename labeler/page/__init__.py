@@ -12,6 +12,7 @@ from labeler.chat import MAX_COMMENT, Recorder
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
 from labeler.page.document import Document
+from labeler.page.gestures import Gestures
 from labeler.page.identity import Identity
 from labeler.page.routes import Routes
 from labeler.page.shield import Shield
@@ -45,10 +46,12 @@ def build_page(
     assets = Assets.read()
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
     Routes(recorder, identity, study.name, boot_id, position, assets).add_to(app)
-    # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
+    # The last one added stands before all others. Gradio would let any site read; with a CORS policy on its parent, it
+    # leaves that to the parent.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     head = assets.head(_settings(study, source_id)).encode()
     app.add_middleware(Document, identity=identity, head=head)
+    app.add_middleware(Gestures, recorder=recorder, identity=identity)
     app.add_middleware(Shield, max_body=BODY_OVERHEAD + BYTES_PER_CHAR * study.max_message_chars)
     gr.mount_gradio_app(
         app,

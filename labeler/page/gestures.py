@@ -1,0 +1,110 @@
+"""Where votes, reasons and comparisons arrive: a route of our own, and a short one.
+
+They do not travel through Gradio: after one failed request it silently drops every later gesture of the page, and its
+way to a handler costs several times as much. For the same reason this stands before the framework's router and speaks
+ASGI. A gesture is answered when it is on disk, not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from labeler.chat import Receipt, Recorder
+from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, LabelerError, NotFound, StoreError
+from labeler.page.identity import Identity
+from labeler.page.wire import CompareGesture, Posted, ReasonGesture, VoteGesture, parse_posted
+
+PATH = "/api/gesture"
+MAX_BYTES = 64 * 1024
+NO_IDENTITY = "This browser is not known here. Allow cookies for this page and reload it."
+TOO_LONG = "That is too long."
+ONLY_POST = "Gestures are posted."
+BROKEN = "Something went wrong on the server. Nothing was stored."
+# The first match counts: the special kinds stand before the general ones. What only the store refused may come again.
+STATUS: tuple[tuple[type[LabelerError], int], ...] = (
+    (NotFound, 404),
+    (ConsentNeeded, 403),
+    (GestureRefused, 422),
+    (EventConflict, 409),
+    (StoreError, 503),
+    (LabelerError, 422),
+)
+_LOG = logging.getLogger(__name__)
+
+
+def status_of(error: LabelerError) -> int:
+    """The HTTP status that tells a client whether sending the same again makes sense (5xx) or not (4xx)."""
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Gestures:
+    """ASGI middleware around one path; everything else passes through."""
+
+    app: ASGIApp
+    recorder: Recorder
+    identity: Identity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await self.app(scope, receive, send)
+            return
+        status, body = await self._answer(scope, receive)
+        payload = json.dumps(body).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(payload))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, dict[str, Any]]:
+        if scope["method"] != "POST":
+            return 405, {"error": ONLY_POST}
+        annotator = self.identity.annotator_in(cookies_of(scope))
+        if annotator is None:
+            return 401, {"error": NO_IDENTITY}
+        body = await read(receive, MAX_BYTES)
+        if body is None:
+            return 413, {"error": TOO_LONG}
+        try:
+            receipt = await asyncio.wrap_future(self._record(annotator, parse_posted(body)))
+        except LabelerError as error:
+            return status_of(error), {"error": str(error)}
+        except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again
+            _LOG.exception("a posted gesture failed")
+            return 503, {"error": BROKEN}
+        return 200, {"position": receipt.position, "stored": len(receipt.event_ids)}
+
+    def _record(self, annotator: str, posted: Posted) -> Future[Receipt]:
+        match posted:
+            case VoteGesture():
+                return self.recorder.vote(annotator, posted.nonce, posted.conversation, posted.message, posted.value)
+            case ReasonGesture():
+                return self.recorder.reason(
+                    annotator, posted.nonce, posted.conversation, posted.message, posted.reasons, posted.comment
+                )
+            case CompareGesture():
+                return self.recorder.compare(
+                    annotator, posted.nonce, posted.conversation, posted.message, posted.winner
+                )
+
+
+def cookies_of(scope: Scope) -> str:
+    """The ``Cookie`` headers of a request as one."""
+    return "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
+
+
+async def read(receive: Receive, limit: int) -> bytes | None:
+    """The body of a request, or ``None`` if it is longer than that."""
+    body = b""
+    more = True
+    while more and len(body) <= limit:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body if len(body) <= limit else None
