@@ -93,12 +93,8 @@ class RuleOptions(_Strict):
 
     implicit: bool = Field(False, description="R5, R6: a retry that was continued from is a weak preference")
     sft_from_likes: bool = Field(False, description="R2s: liked answers become sft rows too")
-    kto_liked_edits: bool = Field(
-        False, description="R10: likes of human rewrites become kto rows (off-policy)"
-    )
-    kto_truncated: bool = Field(
-        False, description="R20: explicit dislikes of stopped answers become kto rows"
-    )
+    kto_liked_edits: bool = Field(False, description="R10: likes of human rewrites become kto rows (off-policy)")
+    kto_truncated: bool = Field(False, description="R20: explicit dislikes of stopped answers become kto rows")
     max_pairs_per_prompt: int = Field(4, ge=1, le=64)
     misclick_seconds: float = Field(10.0, ge=0.0, description="R16: like then undo within this is a misclick")
     system_prompt: Literal["keep", "merge", "drop"] = "keep"
@@ -168,9 +164,7 @@ def load_study(path: Path) -> Study:
         tree = yaml.safe_load(text)
     except yaml.YAMLError as error:
         place = f"{path}{_yaml_place(error)}"
-        raise StudyError(
-            f"{place}: this is not YAML; mend the line or compare configs/example.yaml"
-        ) from error
+        raise StudyError(f"{place}: this is not YAML; mend the line or compare configs/example.yaml") from error
     if not isinstance(tree, dict):
         raise StudyError(f"{path}: a study file holds 'key: value' lines; compare configs/example.yaml")
     return parse_study(tree, where=str(path))
