@@ -10,6 +10,28 @@ from tests.page.conftest import NewChat, stored
 from tests.served import Served
 
 
+STORY = [
+    "conversation_started",
+    "message_sent",
+    "reply_started",
+    "reply_finished",
+    "vote_cast",
+    "vote_withdrawn",
+    "vote_cast",
+    "reason_given",
+    "answer_edited",
+    "reply_started",
+    "reply_finished",
+    "compared",
+    "answer_selected",
+    "message_sent",
+    "reply_started",
+    "reply_finished",
+    "turn_undone",
+    "answer_selected",
+]
+
+
 def test_ask_like_unlike_dislike_reason_edit_retry_compare_undo_clear_reload_restart(
     own: Served, new_chat: NewChat, tmp_path: Path
 ) -> None:
@@ -51,23 +73,4 @@ def test_ask_like_unlike_dislike_reason_edit_retry_compare_undo_clear_reload_res
     expect(chat.messages).to_have_count(0)
     chat.reload()
     expect(chat.messages).to_have_count(0)
-    assert told == [
-        "conversation_started",
-        "message_sent",
-        "reply_started",
-        "reply_finished",
-        "vote_cast",
-        "vote_withdrawn",
-        "vote_cast",
-        "reason_given",
-        "answer_edited",
-        "reply_started",
-        "reply_finished",
-        "compared",
-        "answer_selected",
-        "message_sent",
-        "reply_started",
-        "reply_finished",
-        "turn_undone",
-        "answer_selected",
-    ]
+    assert told == STORY
