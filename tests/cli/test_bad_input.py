@@ -170,6 +170,12 @@ def test_a_bad_line_of_a_dump_is_named_by_number_and_nothing_is_loaded(run: Run,
     )
 
 
+@pytest.mark.parametrize("file", ["nowhere.jsonl", "configs"])
+def test_a_dump_that_is_not_there_begins_no_log(run: Run, place: Path, file: str) -> None:
+    assert f"{file}: there is no such file" in run("log", "load", file).line
+    assert not (place / ".labeler").exists()
+
+
 @pytest.mark.parametrize("out", ["/dev/full", "nowhere/dump.jsonl", "configs"])
 def test_a_dump_that_cannot_be_written_leaves_nothing_behind(run: Run, log: Path, place: Path, out: str) -> None:
     before = content(place)
