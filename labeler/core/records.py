@@ -4,13 +4,16 @@ Ids here are the log's own. The exporter replaces them by pseudonyms, hashes rec
 adds what is the data set's rather than the record's (its licence, for one). Objects are shared: every record under one
 message holds the same ``Prompt``, and an answer is one ``Candidate`` wherever it stands, unless a comparison showed it
 at a known place.
+
+They are named tuples, where the rest of the core has frozen dataclasses: an export makes a dozen of them for every
+message, and a frozen dataclass takes six times as long to make.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from labeler.core.conversation import Origin, Role
 from labeler.core.events import Status, Winner
@@ -20,8 +23,7 @@ SCHEMA_VERSION = 1
 Position = Literal["only", "first", "second", "left", "right"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An answer as data: its text and where it comes from. What only a model has is ``None`` for a person's text.
 
     ``position`` says how the answer was shown when it was compared, ``only`` when it was not. ``edit_distance`` is
@@ -44,8 +46,7 @@ class Candidate:
     edit_distance: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """All that the records under one user message have in common.
 
     ``messages`` is what a trainer sees: system prompt by policy, roles alternating, ending with the user. ``key`` finds
@@ -63,8 +64,7 @@ class Prompt:
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Grounds:
+class Grounds(NamedTuple):
     """Why a record is there, and how far to trust it.
 
     ``source`` is the rule that makes the record (the strongest one), ``sources`` every rule that made or shaped it, in
@@ -92,8 +92,7 @@ class Grounds:
         return len(self.annotator_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class PreferencePair:
+class PreferencePair(NamedTuple):
     """Two answers to one prompt, the better one chosen: a row of ``dpo`` and of ``reward``. ``strength`` is 1 to 3."""
 
     prompt: Prompt
@@ -102,8 +101,7 @@ class PreferencePair:
     grounds: Grounds
 
 
-@dataclass(frozen=True, slots=True)
-class UnpairedPreference:
+class UnpairedPreference(NamedTuple):
     """One answer found good or bad: a row of ``kto``."""
 
     prompt: Prompt
@@ -112,8 +110,7 @@ class UnpairedPreference:
     grounds: Grounds
 
 
-@dataclass(frozen=True, slots=True)
-class Demonstration:
+class Demonstration(NamedTuple):
     """An answer worth imitating: a row of ``sft``."""
 
     prompt: Prompt
@@ -121,8 +118,7 @@ class Demonstration:
     grounds: Grounds
 
 
-@dataclass(frozen=True, slots=True)
-class VoteRow:
+class VoteRow(NamedTuple):
     """An annotator's last word on an answer; 0 when they took it back. Reasons are those given for this very vote."""
 
     event_id: str
@@ -135,8 +131,7 @@ class VoteRow:
     created_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonRow:
+class ComparisonRow(NamedTuple):
     """An annotator's last word on two answers, ties included."""
 
     event_id: str
@@ -152,8 +147,7 @@ class ComparisonRow:
     created_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(NamedTuple):
     """A node of the tree. ``answer`` holds the candidate columns, ``None`` for the annotator's own messages.
 
     ``status`` is ``failed`` for a reply that was started and never finished.
@@ -170,8 +164,7 @@ class MessageRow:
     answer: Candidate | None
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """Something that might have become a record and did not: which answers, by which rule, for which reason."""
 
     candidates: tuple[str, ...]

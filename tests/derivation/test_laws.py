@@ -69,7 +69,7 @@ def without_order(outcome: Derived) -> tuple[Counter[Any], ...]:
     """The records with their events as sets, and the ledger as a bag."""
 
     def plain(record: Record) -> tuple[Any, ...]:
-        grounds = replace(record.grounds, event_ids=tuple(sorted(record.grounds.event_ids)))
+        grounds = record.grounds._replace(event_ids=tuple(sorted(record.grounds.event_ids)))
         label = record.label if isinstance(record, UnpairedPreference) else None
         return type(record), candidates(record), record.prompt.key, label, grounds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from labeler.core.records import (
     Candidate,
@@ -58,7 +58,9 @@ class Assembly:
         return self.prompts.of(path) or "split_conflict"
 
     def _pair(self, prompt: Prompt, verdict: Verdict) -> PreferencePair:
-        shown = max(verdict.claims, key=lambda claim: weight_of_source(claim.evidence))
+        shown = verdict.claims[0]
+        if len(verdict.claims) > 1:
+            shown = max(verdict.claims, key=lambda claim: weight_of_source(claim.evidence))
         chosen, rejected = _positions(shown, verdict.claims)
         return PreferencePair(
             prompt,
@@ -94,7 +96,7 @@ class Assembly:
 
     def _demonstration(self, prompt: Prompt, found: list[tuple[str, Evidence]]) -> Demonstration:
         message_id, _ = max(found, key=lambda one: weight_of_source(one[1]))
-        support = Support([replace(evidence, strength=None) for _, evidence in found])
+        support = Support([evidence for _, evidence in found])
         return Demonstration(prompt, self.candidates[message_id], self._grounds(support))
 
     def _grounds(
@@ -117,7 +119,7 @@ def _positions(shown: PairClaim, claims: tuple[PairClaim, ...]) -> tuple[Positio
 
 
 def _shown(candidate: Candidate, position: Position) -> Candidate:
-    return candidate if position == candidate.position else replace(candidate, position=position)
+    return candidate if position == candidate.position else candidate._replace(position=position)
 
 
 def _by_text(turn: Turn, demonstrations: list[tuple[str, Evidence]]) -> dict[str, list[tuple[str, Evidence]]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from labeler.core.rules.evidence import PairClaim, Support, Tie, decided, majority_confidence
 from labeler.core.rules.reading import Reading, Turn
@@ -12,8 +13,7 @@ FROM_VOTES = ("R4", "R4x")
 TIE = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A pair that stands: the claims for it, how far they are supported, and what the pair weighs in training."""
 
     claims: tuple[PairClaim, ...]
@@ -40,14 +40,17 @@ class _Question:
 
 def settle(reading: Reading, turn: Turn, claims: Sequence[PairClaim], ties: Sequence[Tie]) -> list[Verdict]:
     """The pairs that stand, in the order of their answers."""
+    if not claims:
+        return []
     questions: dict[tuple[str, str], _Question] = {}
     for claim in claims:
         _question(turn, questions, claim.better, claim.worse).claims.append(claim)
     for tie in ties:
         _question(turn, questions, tie.one, tie.other).ties.append(tie)
     verdicts = [verdict for one in questions.values() if (verdict := _decide(reading, turn, one))]
-    verdicts.sort(key=lambda one: (turn.place(one.claims[0].better), turn.place(one.claims[0].worse)))
-    return _limited(reading, turn, verdicts)
+    if len(verdicts) > 1:
+        verdicts.sort(key=lambda one: (turn.place(one.claims[0].better), turn.place(one.claims[0].worse)))
+    return _limited(reading, turn, verdicts) if len(verdicts) > 1 else verdicts
 
 
 def _question(turn: Turn, questions: dict[tuple[str, str], _Question], one: str, other: str) -> _Question:
@@ -57,6 +60,8 @@ def _question(turn: Turn, questions: dict[tuple[str, str], _Question], one: str,
 
 def _decide(reading: Reading, turn: Turn, question: _Question) -> Verdict | None:
     """R26: everybody agrees, or a majority of two thirds of three or more does."""
+    if len(question.claims) == 1 and not question.ties:
+        return Verdict((question.claims[0],), Support((question.claims[0].evidence,)))
     _drop_self_contradictions(reading, turn, question)
     if not question.claims:
         return None
@@ -114,7 +119,7 @@ def _limited(reading: Reading, turn: Turn, verdicts: list[Verdict]) -> list[Verd
     limited = []
     for verdict in verdicts:
         if verdict in kept:
-            limited.append(replace(verdict, weight=weight))
+            limited.append(verdict._replace(weight=weight))
         elif verdict not in alone:
             limited.append(verdict)
     return limited

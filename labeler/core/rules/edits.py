@@ -34,7 +34,9 @@ def rewrites(reading: Reading, turn: Turn) -> list[Rewrite]:
     A rewrite is replaced by the rewrites of it; one whose text came back to the first answer's, or whose turn was
     undone while it showed, is withdrawn with all that led to it.
     """
-    edited = {answer.edits for answer in turn.answers if answer.id not in turn.fates}
+    edited = {answer.edits for answer in turn.answers if answer.edits and answer.id not in turn.fates}
+    if not edited:
+        return []
     stand: list[Rewrite] = []
     withdrawn: dict[str, str] = {}
     for answer in turn.answers:
@@ -77,7 +79,7 @@ def pairs_and_demonstrations(
             reading.leave_out("edit_disliked", last.id)
             continue
         evidence = _evidence(reading, turn, rewrite, ballots)
-        demonstrations.append((last.id, evidence))
+        demonstrations.append((last.id, evidence.without_strength()))
         flaw = _flaw(reading, turn, rewrite)
         if flaw is None:
             pairs.append(PairClaim(last.id, first.id, evidence))

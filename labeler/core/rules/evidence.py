@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from labeler.core.records import Grounds, Position
 from labeler.core.rules.book import in_book_order, place_of
@@ -14,8 +14,7 @@ FLIP_COST = 0.2
 UNDONE_FACTOR = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """One finding of one rule. ``rules`` begins with the rule that found it; those that shaped it follow.
 
     ``annotators`` are sorted, each once; ``events`` are (seq, event id) of the gestures it rests on, each once; ``at``
@@ -31,9 +30,12 @@ class Evidence:
     flips: int = 0
     undone: bool = False
 
+    def without_strength(self) -> Evidence:
+        """The same for a record that is about one answer, which is stronger than nothing."""
+        return self._replace(strength=None)
 
-@dataclass(frozen=True, slots=True)
-class Ballot:
+
+class Ballot(NamedTuple):
     """One annotator's judgement of one answer text: 1 or -1."""
 
     value: int
@@ -44,8 +46,7 @@ class Ballot:
         return self.evidence.annotators[0]
 
 
-@dataclass(frozen=True, slots=True)
-class PairClaim:
+class PairClaim(NamedTuple):
     """Evidence that one answer is better than a sibling. Both are message ids."""
 
     better: str
@@ -54,8 +55,7 @@ class PairClaim:
     positions: tuple[Position, Position] = ("only", "only")
 
 
-@dataclass(frozen=True, slots=True)
-class Tie:
+class Tie(NamedTuple):
     """An annotator's word that neither of two answers is better. Both are message ids."""
 
     one: str
@@ -63,8 +63,7 @@ class Tie:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Support:
+class Support(NamedTuple):
     """How a question with several answers was decided: evidence for the outcome, against it, and the share for it.
 
     ``confidence`` is ``None`` while nobody disagrees: then it follows from the evidence.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from labeler.core.conversation import Message
 from labeler.core.rules.book import confidence_of
@@ -22,8 +22,7 @@ from labeler.core.rules.votes import Ballots, label_of, pairs_from_thumbs, thumb
 Labels = dict[str, tuple[bool, Support]]
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(NamedTuple):
     """What one turn comes to: pairs, the label of each judged text, and rewrites and answers worth imitating."""
 
     pairs: list[Verdict]
@@ -65,7 +64,7 @@ def findings_of(reading: Reading, turn: Turn) -> Findings:
 
 def _labels(reading: Reading, turn: Turn, ballots: Ballots) -> Labels:
     labels: Labels = {}
-    for text in sorted(ballots, key=turn.place):
+    for text in sorted(ballots, key=turn.place) if len(ballots) > 1 else ballots:
         label = label_of(ballots[text])
         if label is None:
             reading.leave_out("contested_votes", text)
