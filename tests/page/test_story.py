@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 from tests.page.conftest import NewChat, stored
 from tests.served import Served
 
-
 STORY = [
     "conversation_started",
     "message_sent",
