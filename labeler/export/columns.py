@@ -1,15 +1,17 @@
 """Records as Arrow columns, built column by column and never through a dictionary a row: the hot path of an export.
 
-Most columns are one attribute of the record, read by a compiled getter and copied into Arrow once; ``_READ`` says
-which. Prompts are shared objects, so a record costs the same however long its conversation was.
+Most columns are one attribute of a record or of one of its parts, read by a compiled getter and copied into Arrow once;
+``_READ`` says which. Prompts are shared objects, so a record costs the same however long its conversation was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise, zip_longest
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -17,31 +19,31 @@ import pyarrow as pa
 from labeler.core.records import (
     SCHEMA_VERSION,
     Candidate,
-    ComparisonRow,
     Demonstration,
+    Grounds,
     MessageRow,
     PreferencePair,
     Prompt,
     UnpairedPreference,
-    VoteRow,
 )
 from labeler.export.pseudonyms import Names, Pseudonyms
 from labeler.export.schemas import CONFIGS, MESSAGES, TEXTS, schema
 from labeler.ids import sha256_hex
 
 Record = PreferencePair | UnpairedPreference | Demonstration
-Row = Record | VoteRow | ComparisonRow | MessageRow
+Attributes = Mapping[str, str]
+"""Columns, each with the attribute that fills it."""
 
-_PROMPT_READ = {
-    "conversation_id": "prompt.conversation_id",
-    "prompt_key": "prompt.key",
-    "group_key": "prompt.group_key",
-    "language": "prompt.language",
-    "prompt_has_edits": "prompt.has_edits",
-    "prompt_models": "prompt.models",
+_PROMPT: Attributes = {
+    "conversation_id": "conversation_id",
+    "prompt_key": "key",
+    "group_key": "group_key",
+    "language": "language",
+    "prompt_has_edits": "has_edits",
+    "prompt_models": "models",
 }
-_GROUNDS_READ = {
-    name: f"grounds.{name}"
+_GROUNDS: Attributes = {
+    name: name
     for name in (
         "source",
         "sources",
@@ -59,8 +61,7 @@ _GROUNDS_READ = {
         "created_at",
     )
 }
-_ANSWER_READ = {
-    "message_id": "message_id",
+_ORIGIN: Attributes = {
     "model": "model",
     "model_revision": "model_revision",
     "origin": "origin",
@@ -74,27 +75,40 @@ _ANSWER_READ = {
     "position": "position",
     "edit_distance": "edit_distance",
 }
+_ANSWER: Attributes = {"message_id": "message_id", **_ORIGIN}
+_ITSELF = ""
 
 
-def _answer_read(prefix: str, attribute: str) -> dict[str, str]:
-    return {prefix + name: f"{attribute}.{path}" for name, path in _ANSWER_READ.items()}
+def _prefixed(prefix: str, attributes: Attributes) -> Attributes:
+    return {prefix + name: attribute for name, attribute in attributes.items()}
 
 
-_RECORD_READ = _PROMPT_READ | _GROUNDS_READ
-_PAIR_READ = _RECORD_READ | _answer_read("chosen_", "chosen") | _answer_read("rejected_", "rejected")
-_SINGLE_READ = _RECORD_READ | _answer_read("", "completion")
-_READ: Mapping[str, Mapping[str, str]] = {
-    "dpo": _PAIR_READ,
-    "reward": _PAIR_READ,
-    "kto": _SINGLE_READ | {"label": "label"},
-    "sft": _SINGLE_READ,
-    "votes": {column.name: column.name for column in CONFIGS["votes"]},
-    "comparisons": {column.name: column.name for column in CONFIGS["comparisons"]},
+def _columns_of(config: str, *without: str) -> Attributes:
+    return {column.name: column.name for column in CONFIGS[config] if column.name not in without}
+
+
+_SINGLE = {"prompt": _PROMPT, "grounds": _GROUNDS, "completion": _ANSWER}
+_READ: Mapping[str, Mapping[str, Attributes]] = {
+    "dpo": {
+        "prompt": _PROMPT,
+        "grounds": _GROUNDS,
+        "chosen": _prefixed("chosen_", _ANSWER),
+        "rejected": _prefixed("rejected_", _ANSWER),
+    },
+    "kto": {**_SINGLE, _ITSELF: {"label": "label"}},
+    "sft": _SINGLE,
+    "votes": {_ITSELF: _columns_of("votes")},
+    "comparisons": {_ITSELF: _columns_of("comparisons")},
     "messages": {
-        name: name for name in ("conversation_id", "message_id", "role", "content", "origin", "status", "created_at")
+        _ITSELF: {"origin": "origin", **_columns_of("messages", "parent_id", *_ORIGIN)},
+        "answer": {name: attribute for name, attribute in _ORIGIN.items() if name != "origin"},
     },
 }
-"""The columns of each config that are one attribute of its rows. The others are worked out below."""
+"""By config, the parts of a row (or the row itself) and the columns that are their attributes."""
+
+_SIDES = {"dpo": ("chosen", "rejected"), "kto": ("completion",), "sft": ("completion",)}
+_TYPES = {config: {column.name: column.type for column in columns} for config, columns in CONFIGS.items()}
+_NO_ANSWER = SimpleNamespace(**dict.fromkeys(_ORIGIN.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,32 +122,50 @@ class Terms:
 
 def table_of(config: str, rows: Sequence[Any], terms: Terms) -> pa.Table:
     """The rows of one config, in the order given (see ``kto_order``), under its schema."""
+    columns: dict[str, pa.Array] = {}
+    for part, attributes in _READ[config].items():
+        owners = list(map(attrgetter(part), rows)) if part else rows
+        if part == "answer":
+            owners = [_NO_ANSWER if owner is None else owner for owner in owners]
+        for name, attribute in attributes.items():
+            columns[name] = _read(_TYPES[config][name], owners, attribute, _names_for(name, terms.names))
     if config == "messages":
-        columns = _message_columns(rows, terms.names)
-    elif config in ("votes", "comparisons"):
-        columns = {}
-    else:
-        columns = _record_columns(config, rows, terms)
-    columns |= {name: _read(config, name, rows, terms.names) for name in _READ[config]}
+        columns["parent_id"] = _parents(rows, terms.names)
+    elif config in _SIDES:
+        columns |= _trained_on(config, rows, terms)
+    return _table(config, columns)
+
+
+def reward_table(pairs: pa.Table, rows: Sequence[PreferencePair], terms: Terms) -> pa.Table:
+    """The rows of ``reward``: those of ``dpo`` with a margin, and with ids of their own."""
+    columns = dict(zip(pairs.schema.names, pairs.columns, strict=True))
+    columns["record_id"] = pa.array(record_ids("reward", rows, terms.names), pa.string())
+    columns["margin"] = pa.array([margin(row.grounds) for row in rows], pa.float64())
+    return _table("reward", columns)
+
+
+def margin(grounds: Grounds) -> float:
+    """By how many logits a reward model should prefer the chosen answer: a third of the strength."""
+    assert grounds.strength is not None, "a pair always has a strength"
+    return grounds.strength / 3
+
+
+def _table(config: str, columns: Mapping[str, pa.Array]) -> pa.Table:
     shape = schema(config)
     return pa.Table.from_arrays([columns[name] for name in shape.names], schema=shape)
 
 
-def _read(config: str, name: str, rows: Sequence[Row], names: Pseudonyms) -> pa.Array:
-    """A column that is one attribute of its rows; ids become pseudonyms on the way."""
-    values = list(map(attrgetter(_READ[config][name]), rows))
-    kind, known = _TYPES[config][name], _names_for(name, names)
+def _read(kind: pa.DataType, owners: Sequence[Any], attribute: str, names: Names | None) -> pa.Array:
+    """A column that is one attribute; ids become pseudonyms on the way."""
+    values = list(map(attrgetter(attribute), owners))
     if kind == TEXTS:
-        return _lists(values, known)
-    return pa.array(values if known is None else _named(values, known), kind)
+        return _lists(values, names)
+    return pa.array(values if names is None else _named(values, names), kind)
 
 
 def _named(ids: Sequence[str], names: Names) -> list[str]:
     names.learn(ids)
     return list(map(names.__getitem__, ids))
-
-
-_TYPES = {config: {column.name: column.type for column in columns} for config, columns in CONFIGS.items()}
 
 
 def _names_for(column: str, names: Pseudonyms) -> Names | None:
@@ -146,54 +178,36 @@ def _names_for(column: str, names: Pseudonyms) -> Names | None:
     return names.conversations if column == "conversation_id" else None
 
 
-def _message_columns(rows: Sequence[MessageRow], names: Pseudonyms) -> dict[str, pa.Array]:
-    """What a message has that may be missing: the one before it, and the origin of an answer."""
-    messages, answers = names.messages, [row.answer for row in rows]
-    columns = {
-        name: pa.array([getattr(answer, path, None) for answer in answers], _TYPES["messages"][name])
-        for name, path in _ANSWER_READ.items()
-        if name not in _READ["messages"]
-    }
-    parents = [None if row.parent_id is None else messages[row.parent_id] for row in rows]
-    return columns | {"parent_id": pa.array(parents, pa.string())}
+def _parents(rows: Sequence[MessageRow], names: Pseudonyms) -> pa.Array:
+    messages = names.messages
+    return pa.array([None if row.parent_id is None else messages[row.parent_id] for row in rows], pa.string())
 
 
-def _record_columns(config: str, rows: Sequence[Any], terms: Terms) -> dict[str, pa.Array]:
+def _trained_on(config: str, rows: Sequence[Any], terms: Terms) -> dict[str, pa.Array]:
     """What trainers read, and what is the data set's rather than the record's."""
-    columns = {
+    return {
         "prompt": _chats([row.prompt for row in rows]),
+        **{side: _answers(list(map(attrgetter(side), rows))) for side in _SIDES[config]},
         "record_id": pa.array(record_ids(config, rows, terms.names), pa.string()),
-        "license": pa.array([terms.license] * len(rows), pa.string()),
-        "schema_version": pa.array([SCHEMA_VERSION] * len(rows), pa.int32()),
-        "tool_version": pa.array([terms.tool_version] * len(rows), pa.string()),
+        "license": pa.repeat(pa.scalar(terms.license, pa.string()), len(rows)),
+        "schema_version": pa.repeat(pa.scalar(SCHEMA_VERSION, pa.int32()), len(rows)),
+        "tool_version": pa.repeat(pa.scalar(terms.tool_version, pa.string()), len(rows)),
     }
-    for side in _SIDES[config]:
-        columns[side] = _answers(list(map(attrgetter(side), rows)))
-    if config == "reward":
-        columns["margin"] = pa.array([row.grounds.strength / 3 for row in rows], pa.float64())
-    return columns
-
-
-_SIDES = {
-    "dpo": ("chosen", "rejected"),
-    "reward": ("chosen", "rejected"),
-    "kto": ("completion",),
-    "sft": ("completion",),
-}
 
 
 def record_ids(config: str, rows: Sequence[Record], names: Pseudonyms) -> list[str]:
     """SHA-256 over the config and the published ids: the same fact has the same id in every export."""
     conversations, messages = names.conversations, names.messages
-    sides: list[Callable[[Any], Candidate]] = [attrgetter(side) for side in _SIDES[config]]
     return [
-        sha256_hex(
-            config,
-            conversations[row.prompt.conversation_id],
-            *[messages[side(row).message_id] for side in sides],
-        )
+        sha256_hex(config, conversations[row.prompt.conversation_id], *[messages[one] for one in _answer_ids(row)])
         for row in rows
     ]
+
+
+def _answer_ids(row: Record) -> tuple[str, ...]:
+    if isinstance(row, PreferencePair):
+        return row.chosen.message_id, row.rejected.message_id
+    return (row.completion.message_id,)
 
 
 def kto_order(rows: Sequence[UnpairedPreference], names: Pseudonyms) -> list[UnpairedPreference]:
@@ -203,20 +217,31 @@ def kto_order(rows: Sequence[UnpairedPreference], names: Pseudonyms) -> list[Unp
     or siblings side by side, would spoil its estimate of the KL term.
     """
     ids = record_ids("kto", rows, names)
+    ordered = [rows[place] for place in sorted(range(len(rows)), key=ids.__getitem__)]
     placed: list[UnpairedPreference] = []
     waiting: list[UnpairedPreference] = []
-    for index in sorted(range(len(rows)), key=ids.__getitem__):
-        row = rows[index]
+    for row in ordered:
         (waiting if placed and placed[-1].prompt.key == row.prompt.key else placed).append(row)
     for row in waiting:
         placed.insert(_gap(placed, row.prompt.key), row)
-    return placed
+    apart = all(one.prompt.key != other.prompt.key for one, other in pairwise(placed))
+    return placed if apart else _alternating(ordered)
 
 
 def _gap(placed: Sequence[UnpairedPreference], key: str) -> int:
     """The first place where neither neighbour has this prompt; the end if there is none."""
     keys = ["", *(row.prompt.key for row in placed), ""]
     return next((place for place in range(len(placed)) if key not in keys[place : place + 2]), len(placed))
+
+
+def _alternating(ordered: list[UnpairedPreference]) -> list[UnpairedPreference]:
+    """For few prompts with many rows: the most frequent prompt on every other place, and so on with the next ones."""
+    counts = Counter(row.prompt.key for row in ordered)
+    grouped = sorted(ordered, key=lambda row: (-counts[row.prompt.key], row.prompt.key))
+    # Half and half; if one prompt has more than its half, its rows are the first of each two, and the rest follows.
+    half = max(counts[grouped[0].prompt.key], (len(grouped) + 1) // 2)
+    pairs = zip_longest(grouped[:half], grouped[half:])
+    return [row for pair in pairs for row in pair if row is not None]
 
 
 def _lists(values: Sequence[Sequence[str]], names: Names | None) -> pa.Array:

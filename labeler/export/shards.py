@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from labeler.core.records import Derived
 from labeler.export import tallies
-from labeler.export.columns import Terms, kto_order, table_of
+from labeler.export.columns import Terms, kto_order, reward_table, table_of
 from labeler.export.digest import RowsDigest
 from labeler.export.manifest import ShardFile
 from labeler.export.schemas import TRAINER_CONFIGS, schema
@@ -147,21 +147,31 @@ class ShardOnItsWay:
 
 def write_shard(folder: Path, ordinal: int, shard: ShardRows, terms: Terms, encoder: Encoder) -> ShardOnItsWay:
     """Write the files of one shard below ``folder``; a config and split without rows has no file."""
+    _learn_names(shard, terms)
     files: list[Future[ShardFile]] = []
     tally = tallies.of_ledger(shard.ledger)
-    _learn_names(shard, terms)
     for (config, split), found in shard.rows.items():
         rows = kto_order(found, terms.names) if config == "kto" else found
-        for written in ("dpo", "reward") if config == "dpo" else (config,):
-            file = _File(written, split, ordinal)
-            for group in groups(written, rows):
-                encoder.add(file, table_of(written, group, terms))
+        for written, file in _encode(config, (split, ordinal), rows, terms, encoder).items():
             files.append(encoder.finish(file, folder))
             tally[f"rows/{written}/{split}"] = len(rows)
             if written in TRAINER_CONFIGS:
                 tally.update(tallies.of_records(written, split, rows, terms.names.annotators))
         tally.update(_extra(config, split, rows))
     return ShardOnItsWay(ordinal, tuple(files), tally)
+
+
+def _encode(
+    config: str, place: tuple[str, int], rows: Sequence[Any], terms: Terms, encoder: Encoder
+) -> dict[str, _File]:
+    """Have the rows encoded, group by group; those of ``dpo`` become ``reward`` as well."""
+    files = {written: _File(written, *place) for written in (("dpo", "reward") if config == "dpo" else (config,))}
+    for group in groups(config, rows):
+        table = table_of(config, group, terms)
+        encoder.add(files[config], table)
+        if config == "dpo":
+            encoder.add(files["reward"], reward_table(table, group, terms))
+    return files
 
 
 def _learn_names(shard: ShardRows, terms: Terms) -> None:
@@ -222,7 +232,6 @@ def _few(row: Any) -> int:
 
 _SIZES = {
     "dpo": _pair_size,
-    "reward": _pair_size,
     "kto": _single_size,
     "sft": _single_size,
     "messages": _message_size,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from labeler.core.records import (
     Candidate,
@@ -30,17 +31,20 @@ Tally = Counter[str]
 
 
 def of_records(config: str, split: str, rows: Sequence[Record], annotators: Names) -> Tally:
-    """Which rule made the rows, and who judged."""
-    tally: Tally = Counter(f"rule/{config}/{split}/{row.grounds.source}" for row in rows)
-    tally.update(f"annotator/{config}/{annotators[one]}" for row in rows for one in row.grounds.annotator_ids)
-    tally.update(f"consent/{config}/{row.grounds.consent}" for row in rows if row.grounds.consent is not None)
+    """Which rule made the rows, who judged, and which consents they rest on."""
+    grounds = [row.grounds for row in rows]
+    judges = chain.from_iterable([one.annotator_ids for one in grounds])
+    consents = [one.consent for one in grounds if one.consent is not None]
+    tally = _under(f"rule/{config}/{split}", [one.source for one in grounds])
+    tally.update(_under(f"annotator/{config}", [annotators[one] for one in judges]))
+    tally.update(_under(f"consent/{config}", consents))
     return tally
 
 
 def of_pairs(rows: Sequence[PreferencePair]) -> Tally:
     """Whose answers were chosen and rejected, and how much longer the chosen ones are."""
-    tally: Tally = Counter(f"model/chosen/{author(row.chosen)}" for row in rows)
-    tally.update(f"model/rejected/{author(row.rejected)}" for row in rows)
+    tally = _under("model/chosen", [author(row.chosen) for row in rows])
+    tally.update(_under("model/rejected", [author(row.rejected) for row in rows]))
     lengths = [(len(row.chosen.content), len(row.rejected.content)) for row in rows]
     tally["length/chosen"] = sum(chosen for chosen, _ in lengths)
     tally["length/rejected"] = sum(rejected for _, rejected in lengths)
@@ -50,31 +54,38 @@ def of_pairs(rows: Sequence[PreferencePair]) -> Tally:
 
 def of_unpaired(split: str, rows: Sequence[UnpairedPreference]) -> Tally:
     """Whose answers were found good and bad."""
-    tally: Tally = Counter(f"label/{split}/{'good' if row.label else 'bad'}" for row in rows)
-    tally.update(f"model/{'good' if row.label else 'bad'}/{author(row.completion)}" for row in rows)
+    tally = _under(f"label/{split}", ["good" if row.label else "bad" for row in rows])
+    tally.update(_under("model/good", [author(row.completion) for row in rows if row.label]))
+    tally.update(_under("model/bad", [author(row.completion) for row in rows if not row.label]))
     return tally
 
 
 def of_demonstrations(rows: Sequence[Demonstration]) -> Tally:
     """Whose answers are worth imitating."""
-    return Counter(f"model/shown/{author(row.completion)}" for row in rows)
+    return _under("model/shown", [author(row.completion) for row in rows])
 
 
 def of_votes(rows: Sequence[VoteRow]) -> Tally:
     """How the last words fell."""
-    return Counter(f"vote/{row.vote}" for row in rows)
+    return _under("vote", [str(row.vote) for row in rows])
 
 
 def of_messages(rows: Sequence[MessageRow]) -> Tally:
     """Who wrote, how it ended, and in how many conversations."""
-    tally: Tally = Counter(f"message/{row.origin}/{row.status}" for row in rows)
+    counts = Counter([(row.origin, row.status) for row in rows])
+    tally: Tally = Counter({f"message/{origin}/{status}": count for (origin, status), count in counts.items()})
     tally["conversations"] = len({row.conversation_id for row in rows})
     return tally
 
 
 def of_ledger(exclusions: Iterable[Exclusion]) -> Tally:
     """What might have become a record and did not, by reason."""
-    return Counter(f"excluded/{exclusion.reason}" for exclusion in exclusions)
+    return _under("excluded", [exclusion.reason for exclusion in exclusions])
+
+
+def _under(path: str, names: list[str]) -> Tally:
+    """How often each name occurs, under a path."""
+    return Counter({f"{path}/{name}": count for name, count in Counter(names).items()})
 
 
 def author(answer: Candidate) -> str:
