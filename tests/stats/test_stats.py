@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,25 @@ def test_progress_is_told_of_every_conversation(store: Store) -> None:
     steps: list[int] = []
     statistics(store, STUDY, report=steps.append)
     assert sum(steps) == 70
+
+
+def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
+    def peak(conversations: int) -> int:
+        with Store.open(f"sqlite:///{tmp_path}/{conversations}.db") as store:
+            # As if all of it had happened in one hour: days are kept, conversations are not.
+            store.extend(
+                [replace(event, at="2026-11-22T10:00:00.000000Z") for event in gesture]
+                for gesture in simulate(conversations, study=STUDY)
+            )
+            tracemalloc.start()
+            try:
+                statistics(store, STUDY)
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+    peak(20)  # what is imported and cached once
+    assert peak(240) < 1.5 * peak(40)
 
 
 def test_a_long_table_ends_with_its_last_rows_and_says_what_is_missing(counted: Counted) -> None:
