@@ -310,8 +310,8 @@ def decode(kind: str, body: Mapping[str, Any]) -> Payload:
             raise LogError(f"event kind '{kind}' has unknown body version {version!r}: update labeler")
         members = upcast(members)
         version += 1
-    for name in _TUPLES[kind] & members.keys():
-        if isinstance(members[name], list):
+    for name in _TUPLES[kind]:
+        if isinstance(members.get(name), list):
             members[name] = tuple(members[name])
     try:
         return payload(**members)

@@ -73,6 +73,13 @@ def test_answers_to_different_messages_are_never_compared() -> None:
     assert found.excluded_for("different_prompts") == [("a1", "a3")]
 
 
+def test_not_even_when_each_message_has_one_answer() -> None:
+    story = told("ann").asks("Why?").answers("One.").asks("And?").answers("Well.")
+    found = outcome(compared(story, "a"))
+    assert found.pairs == {}
+    assert found.excluded_for("different_prompts") == [("a1", "a2")]
+
+
 def test_a_comparison_with_a_stopped_answer_is_no_pair() -> None:
     story = compared(told("ann").asks("Why?").answers("One.").retries().stopped("Tw"), "a")
     assert outcome(story).pairs == {}

@@ -16,12 +16,10 @@ from labeler.core.records import (
     UnpairedPreference,
 )
 from labeler.core.rules.conflicts import Verdict
-from labeler.core.rules.evidence import Evidence, PairClaim, Support, grounds_of, weight_of_source
+from labeler.core.rules.evidence import ALONE, Evidence, PairClaim, Support, grounds_of, weight_of_source
 from labeler.core.rules.findings import Findings, Labels
 from labeler.core.rules.prompts import Prompts
 from labeler.core.rules.reading import Reading, Turn
-
-UNKNOWN: tuple[Position, Position] = ("only", "only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +111,9 @@ class Assembly:
 def _positions(shown: PairClaim, claims: tuple[PairClaim, ...]) -> tuple[Position, Position]:
     """How the two were shown, if one of the claims is a comparison of these very answers."""
     for claim in claims:
-        if claim.positions != UNKNOWN and (claim.better, claim.worse) == (shown.better, shown.worse):
+        if claim.positions != ALONE and (claim.better, claim.worse) == (shown.better, shown.worse):
             return claim.positions
-    return UNKNOWN
+    return ALONE
 
 
 def _shown(candidate: Candidate, position: Position) -> Candidate:

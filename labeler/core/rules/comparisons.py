@@ -8,7 +8,7 @@ from labeler.core.conversation import ComparisonFact
 from labeler.core.events import Compared
 from labeler.core.records import Position
 from labeler.core.rules.book import confidence_of
-from labeler.core.rules.evidence import Ballot, Evidence, PairClaim, Tie
+from labeler.core.rules.evidence import ALONE, Ballot, Evidence, PairClaim, Tie
 from labeler.core.rules.reading import Reading, Turn
 from labeler.core.rules.votes import DISLIKE, LIKE, Ballots
 
@@ -55,7 +55,7 @@ def pairs_from_comparisons(comparisons: Comparisons) -> Iterator[PairClaim]:
         if compared.winner not in ("a", "b"):
             continue
         evidence = _evidence("R22", confidence_of("R22"), fact, strength=min(3, max(1, compared.strength)))
-        a, b = _SHOWN.get(compared.position, ("only", "only"))
+        a, b = _SHOWN.get(compared.position, ALONE)
         if compared.winner == "a":
             yield PairClaim(fact.message_a, fact.message_b, evidence, (a, b))
         else:

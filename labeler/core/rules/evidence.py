@@ -12,6 +12,7 @@ from labeler.core.rules.book import in_book_order, place_of
 MOST_CONFIDENT = 0.99
 FLIP_COST = 0.2
 UNDONE_FACTOR = 0.5
+ALONE: tuple[Position, Position] = ("only", "only")
 
 
 class Evidence(NamedTuple):
@@ -41,10 +42,6 @@ class Ballot(NamedTuple):
     value: int
     evidence: Evidence
 
-    @property
-    def annotator_id(self) -> str:
-        return self.evidence.annotators[0]
-
 
 class PairClaim(NamedTuple):
     """Evidence that one answer is better than a sibling. Both are message ids."""
@@ -52,7 +49,7 @@ class PairClaim(NamedTuple):
     better: str
     worse: str
     evidence: Evidence
-    positions: tuple[Position, Position] = ("only", "only")
+    positions: tuple[Position, Position] = ALONE
 
 
 class Tie(NamedTuple):

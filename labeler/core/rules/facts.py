@@ -34,6 +34,8 @@ def message_rows(
 
 def vote_rows(conversation: Conversation, standing: Standing) -> list[VoteRow]:
     """The last word of each annotator on each answer, in the order of those words."""
+    if not conversation.votes:
+        return []
     last = {(fact.message_id, fact.annotator_id): fact for fact in conversation.votes}
     reasons = {(fact.message_id, fact.annotator_id): fact for fact in conversation.reasons}
     return [
@@ -59,6 +61,8 @@ def _vote_row(conversation_id: str, fact: VoteFact, reason: ReasonFact | None) -
 
 def last_comparisons(conversation: Conversation, standing: Standing) -> list[ComparisonFact]:
     """The last word of each annotator on each pair of answers, withdrawals included, in the order of those words."""
+    if not conversation.comparisons:
+        return []
     last = {(fact.pair, fact.annotator_id): fact for fact in conversation.comparisons}
     facts = [fact for fact in last.values() if standing.refusal(fact.annotator_id) is None]
     return sorted(facts, key=lambda fact: fact.seq)

@@ -45,7 +45,7 @@ def findings_of(reading: Reading, turn: Turn) -> Findings:
     stand = rewrites(reading, turn)
     pool_texts(turn)
     ballots = thumbs(reading, turn)
-    if len(turn.answers) == 1:
+    if len(turn.answers) == 1 and not reading.comparisons:
         labels = _labels(reading, turn, ballots)
         return Findings([], labels, _liked(reading, turn, labels))
     comparisons = usable(reading, turn)

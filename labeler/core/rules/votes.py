@@ -106,8 +106,8 @@ def _misclicked(reading: Reading, vote: VoteFact) -> bool:
     """R16: a like undone by the same annotator within seconds, with nothing of theirs between, was no like."""
     if vote.vote != LIKE or not reading.conversation.undos:
         return False
-    undo = undo_after(reading, vote)
-    if undo is None or _seconds(vote.at, undo.at) > reading.options.misclick_seconds:
+    undo, limit = undo_after(reading, vote), reading.options.misclick_seconds
+    if undo is None or not limit or not 0 <= _seconds(vote.at, undo.at) <= limit:
         return False
     return not any(vote.seq < seq < undo.seq for seq in _deeds(reading, vote.annotator_id))
 
