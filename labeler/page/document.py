@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from labeler.page.assets import packed
 from labeler.page.identity import Identity
 
 MARK = b"<head>"
+# On a phone the keyboard must push the message box up, not cover it.
+VIEWPORT = b"width=device-width, initial-scale=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,20 @@ class Document:
             if not message.get("more_body", False):
                 await self._reply(scope, start, b"".join(parts), send)
 
+        # Packed once, here, when it is whole.
         plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
         await self.app({**scope, "headers": plain}, receive, collect)
 
     async def _reply(self, scope: Scope, start: Message, body: bytes, send: Send) -> None:
         if start["status"] == 200:
             body = body.replace(MARK, MARK + self.head, 1)
+            body = body.replace(VIEWPORT, VIEWPORT + b", interactive-widget=resizes-content", 1)
         headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+        if b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
+            body = packed(body)
+            headers.append((b"content-encoding", b"gzip"))
         headers += [
+            (b"vary", b"accept-encoding"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
             (b"set-cookie", self._cookie(scope)),

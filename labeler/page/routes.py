@@ -65,7 +65,8 @@ class Routes:
         asset = self.assets.files.get(request.path_params["name"])
         if asset is None:
             return refused(404, "There is nothing here.")
-        return Response(asset.body, media_type=asset.media_type, headers={"cache-control": FOR_EVER})
+        headers = {"cache-control": FOR_EVER, "content-encoding": "gzip"}
+        return Response(asset.packed, media_type=asset.media_type, headers=headers)
 
     def _annotator(self, request: Request) -> str | None:
         return self.identity.annotator_in(request.headers.get("cookie"))

@@ -199,3 +199,21 @@ def test_a_vote_is_never_called_saved_before_it_is_on_disk(own: Served, new_chat
         other.rollback()
     other.close()
     expect(chat.status).to_have_text("Saved", timeout=20_000)
+
+
+def test_a_broken_line_without_a_restart_recovers_too(shared: Served, chat: Chat) -> None:
+    chat.send("say: One")
+    chat.box.fill("A draft")
+    chat.page.context.set_offline(True)
+    chat.press("Like")
+    expect(chat.status).to_have_text("Not saved", timeout=WITHIN_MS)
+    chat.press("Retry")
+    expect(chat.notice).to_contain_text("cannot be reached")
+    chat.page.context.set_offline(False)
+    expect(chat.status).to_have_text("Saved", timeout=RECOVERS_MS)
+    chat.ready().expect_thumbs("Like")
+    expect(chat.box).to_have_value("A draft")
+    assert votes(shared, chat) == [1]
+    chat.press("Retry")
+    chat.answered()
+    expect(chat.siblings).to_contain_text("2 / 2")

@@ -150,3 +150,21 @@ def test_a_vote_in_one_tab_shows_in_another(chat: Chat, shared: Served, new_chat
     other.expect_thumbs("Like")
     other.vote("Dislike")
     chat.expect_thumbs("Dislike")
+
+
+def test_another_vote_begins_without_the_reasons_of_the_one_before(shared: Served, chat: Chat) -> None:
+    chat.send("say: One")
+    chat.vote("Like")
+    chat.why.get_by_label("Helpful").check()
+    chat.why.get_by_role("button", name="Save reason").click()
+    expect(chat.status).to_have_text("Saved")
+    chat.vote("Dislike")
+    expect(chat.why.get_by_label("Helpful")).not_to_be_checked()
+    chat.why.get_by_label("Wrong").check()
+    chat.why.get_by_role("button", name="Save reason").click()
+    expect(chat.why).to_contain_text("Why? Wrong")
+    expect(chat.status).to_have_text("Saved")
+    assert [payload.reasons for payload in stored(shared, chat) if payload.kind == "reason_given"] == [
+        ("Helpful",),
+        ("Wrong",),
+    ]

@@ -12,6 +12,7 @@ const TIMEOUT_MS = 20_000; // longer than the store waits for a locked file
 const AGAIN_MS = 3000;
 const UNREACHABLE = "The server cannot be reached. It is kept in this browser and sent when the server is back.";
 const unkept = []; // entries that storage would not take: they live as long as the page
+const listeners = { delivered: [], unreachable: [] };
 let lastOrder = 0;
 let delivering = false;
 let timer = null;
@@ -78,7 +79,7 @@ async function deliverOne({ name, entry }) {
   try {
     reply = await send(entry);
   } catch {
-    // the connection broke, or took too long: the entry stays
+    for (const listener of listeners.unreachable) listener(); // the entry stays
   }
   if (reply.status === 200) {
     setAcknowledged(entry);
@@ -108,6 +109,17 @@ async function deliverAll() {
     if (one === "refused") outcome = one;
   }
   if (outcome === "stored") setStatus("outbox", "saved");
+  for (const listener of listeners.delivered) listener();
+}
+
+// `listener()` hears when everything that waited has been dealt with.
+export function onDelivered(listener) {
+  listeners.delivered.push(listener);
+}
+
+// `listener()` hears when an entry could not reach the server.
+export function onUnreachable(listener) {
+  listeners.unreachable.push(listener);
 }
 
 function again() {

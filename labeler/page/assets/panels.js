@@ -3,7 +3,7 @@
 
 import { perTab, settings } from "./settings.js";
 import { post } from "./outbox.js";
-import { comparedOf, isWaiting, message, reasonOf, voteOf } from "./view.js";
+import { comparedOf, forgetReason, isWaiting, message, reasonOf, voteOf } from "./view.js";
 
 const CHOICES = [["Better", "b"], ["About the same", "tie"], ["Worse", "a"]];
 const made = new Map(); // "kind id" -> element
@@ -88,6 +88,8 @@ export function foldWhys() {
 // A fresh vote asks why; the panels of other messages fold away.
 export function openWhy(id, open) {
   foldWhys();
+  forgetReason(id);
+  made.delete(`why ${id}`);
   const each = message(id);
   if (!open || !each) return;
   const { element } = whyPanel(each);

@@ -4,7 +4,7 @@
 // after a broken connection, votes are delivered first and the page then loads itself anew: Gradio would otherwise go
 // on as if nothing had happened and drop every gesture.
 
-import { deliver } from "./outbox.js";
+import { deliver, onUnreachable } from "./outbox.js";
 import { notice, setStatus } from "./status.js";
 import { page } from "./view.js";
 
@@ -13,8 +13,15 @@ const TIMEOUT_MS = 1500;
 const LONGEST_DELIVERY_MS = 5000;
 const AWAY = "The server cannot be reached. Votes and drafts are kept in this browser.";
 
+const listeners = [];
 let missed = 0;
+let timer = null;
 export let away = false;
+
+// `listener()` hears when the server went away.
+export function onAway(listener) {
+  listeners.push(listener);
+}
 
 async function beat() {
   const response = await fetch("api/alive", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
@@ -26,8 +33,10 @@ function lost(error) {
   missed += 1;
   // A refused connection is certain at once; a slow answer may only be a busy machine.
   if (error.name === "TimeoutError" && missed < 2) return;
+  if (away) return;
   away = true;
   setStatus("pulse", "lost", AWAY);
+  for (const listener of listeners) listener();
 }
 
 async function found(boot) {
@@ -49,9 +58,11 @@ async function watch() {
     lost(error);
     wait = missed === 1 && !away ? 0 : EVERY_MS;
   }
-  setTimeout(watch, wait);
+  clearTimeout(timer);
+  timer = setTimeout(watch, wait);
 }
 
 export function startPulse() {
-  setTimeout(watch, EVERY_MS);
+  onUnreachable(watch);
+  timer = setTimeout(watch, EVERY_MS);
 }

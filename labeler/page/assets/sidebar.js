@@ -2,6 +2,7 @@
 
 import { confirmThen } from "./dialogs.js";
 import { byId, make, mark, onRedraw } from "./dom.js";
+import { onDelivered } from "./outbox.js";
 import { perBrowser, settings } from "./settings.js";
 import { ask, onEcho, openConversation } from "./turns.js";
 import { onChange, page } from "./view.js";
@@ -118,7 +119,9 @@ function openWhereThereIsRoom() {
 
 function drawHead() {
   const place = byId("sidebar-top");
-  if (place && !place.childElementCount) place.append(make("p", { class: "mark" }, "Labeler"));
+  if (!place || place.childElementCount) return;
+  const mark = make("img", { src: new URL("mark.svg", import.meta.url).href, alt: "", width: "22", height: "22" });
+  place.append(make("p", { class: "mark" }, mark, "Labeler"));
 }
 
 export function startSidebar() {
@@ -128,6 +131,7 @@ export function startSidebar() {
     openWhereThereIsRoom();
   });
   onEcho(loadSoon);
+  onDelivered(loadSoon);
   let before = "";
   onChange(() => {
     const now = JSON.stringify([page.annotator, page.view.conversation, page.view.running, page.view.messages]);

@@ -3,6 +3,7 @@
 // Each carries what the annotator saw (conversation, turn_seq, message ids) and a nonce; the server answers with a view
 // and an echo of the nonce. Until the echo comes the gesture is pending, and only Stop, Clear and New may overtake it.
 
+import { onAway } from "./pulse.js";
 import { newNonce, perTab } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";
 import { answers, changed, onChange, page, setView, voteOf } from "./view.js";
@@ -69,6 +70,7 @@ function begin(made) {
 
 function gaveUp(made) {
   if (pending?.nonce !== made.nonce) return;
+  clearTimeout(pending.timer);
   pending = null;
   if (STORES.includes(made.kind)) {
     unsaved = made;
@@ -190,5 +192,6 @@ export function startTurns() {
   watchView();
   onChange(paint);
   onSaveAgain(() => unsaved && askAgain(unsaved));
+  onAway(() => pending && gaveUp(pending));
   window.addEventListener("popstate", () => ask("open", { conversation: fromHash() }));
 }

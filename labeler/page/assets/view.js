@@ -44,6 +44,12 @@ export function setAcknowledged(entry) {
   acknowledged.set(`${entry.kind} ${entry.message}`, { entry, at: Date.now() });
 }
 
+// A reason goes with the vote it was given for: another vote begins without one.
+export function forgetReason(id) {
+  acknowledged.delete(`reason ${id}`);
+  Object.assign(message(id) ?? {}, { reasons: [], comment: "" });
+}
+
 export function message(id) {
   return page.view.messages.find((each) => each.id === id) ?? null;
 }
