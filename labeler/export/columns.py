@@ -1,7 +1,8 @@
 """Records as Arrow columns, built column by column and never through a dictionary a row: the hot path of an export.
 
-Most columns are one attribute of a record or of one of its parts, read by a compiled getter and copied into Arrow once;
-``_READ`` says which. Prompts are shared objects, so a record costs the same however long its conversation was.
+Most columns are one attribute of a record or of one of its parts: ``_READ`` says which. Parts are tuples, so all their
+columns come from one transposition, and each is copied into Arrow once. Prompts are shared objects, so a record costs
+the same however long its conversation was.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise, zip_longest
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from labeler.core.records import (
     SCHEMA_VERSION,
@@ -49,7 +50,6 @@ _GROUNDS: Attributes = {
         "sources",
         "strength",
         "confidence",
-        "n_annotators",
         "annotator_ids",
         "agreement",
         "event_ids",
@@ -108,7 +108,7 @@ _READ: Mapping[str, Mapping[str, Attributes]] = {
 
 _SIDES = {"dpo": ("chosen", "rejected"), "kto": ("completion",), "sft": ("completion",)}
 _TYPES = {config: {column.name: column.type for column in columns} for config, columns in CONFIGS.items()}
-_NO_ANSWER = SimpleNamespace(**dict.fromkeys(_ORIGIN.values()))
+_NO_ANSWER: Any = Candidate(*[None] * len(Candidate._fields))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +122,24 @@ class Terms:
 
 def table_of(config: str, rows: Sequence[Any], terms: Terms) -> pa.Table:
     """The rows of one config, in the order given (see ``kto_order``), under its schema."""
+    if not rows:
+        return schema(config).empty_table()
     columns: dict[str, pa.Array] = {}
     for part, attributes in _READ[config].items():
-        owners = list(map(attrgetter(part), rows)) if part else rows
-        if part == "answer":
-            owners = [_NO_ANSWER if owner is None else owner for owner in owners]
+        values = _transposed([getattr(row, part) or _NO_ANSWER for row in rows] if part else rows)
         for name, attribute in attributes.items():
-            columns[name] = _read(_TYPES[config][name], owners, attribute, _names_for(name, terms.names))
+            columns[name] = _array(_TYPES[config][name], values[attribute], _names_for(name, terms.names))
     if config == "messages":
         columns["parent_id"] = _parents(rows, terms.names)
     elif config in _SIDES:
+        columns["n_annotators"] = pc.list_value_length(columns["annotator_ids"])
         columns |= _trained_on(config, rows, terms)
     return _table(config, columns)
+
+
+def _transposed(tuples: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    """Named tuples as one sequence a field, which costs a fraction of reading them one by one."""
+    return dict(zip(tuples[0]._fields, zip(*tuples, strict=True), strict=True))
 
 
 def reward_table(pairs: pa.Table, rows: Sequence[PreferencePair], terms: Terms) -> pa.Table:
@@ -155,9 +161,8 @@ def _table(config: str, columns: Mapping[str, pa.Array]) -> pa.Table:
     return pa.Table.from_arrays([columns[name] for name in shape.names], schema=shape)
 
 
-def _read(kind: pa.DataType, owners: Sequence[Any], attribute: str, names: Names | None) -> pa.Array:
-    """A column that is one attribute; ids become pseudonyms on the way."""
-    values = list(map(attrgetter(attribute), owners))
+def _array(kind: pa.DataType, values: Sequence[Any], names: Names | None) -> pa.Array:
+    """One column; ids become pseudonyms on the way."""
     if kind == TEXTS:
         return _lists(values, names)
     return pa.array(values if names is None else _named(values, names), kind)

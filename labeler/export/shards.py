@@ -35,6 +35,7 @@ WRITER_OPTIONS: dict[str, Any] = {
     "use_content_defined_chunking": True,  # a changed row then changes a few chunks of the file, not all after it
     "write_page_index": True,
 }
+FACT_CHARACTERS = 256  # a vote or a comparison, roughly
 DIGEST_CHARS = 12
 WAITING_BYTES = 48 * 1024 * 1024
 
@@ -201,8 +202,8 @@ def _extra(config: str, split: str, rows: list[Any]) -> tallies.Tally:
 def groups(config: str, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Rows in consecutive groups of at most ``GROUP_CHARACTERS``, or of one row that is larger by itself."""
     begin, held = 0, 0
-    for place, size in enumerate(map(_SIZES.get(config, _few), rows)):
-        if held and held + size > GROUP_CHARACTERS:
+    for place, size in enumerate(_sizes(config, rows)):
+        if place > begin and held + size > GROUP_CHARACTERS:
             yield rows[begin:place]
             begin, held = place, 0
         held += size
@@ -210,32 +211,17 @@ def groups(config: str, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield rows[begin:]
 
 
-def _prompt_size(row: Any) -> int:
-    return sum([len(message["content"]) for message in row.prompt.messages])
-
-
-def _pair_size(row: Any) -> int:
-    return _prompt_size(row) + len(row.chosen.content) + len(row.rejected.content)
-
-
-def _single_size(row: Any) -> int:
-    return _prompt_size(row) + len(row.completion.content)
-
-
-def _message_size(row: Any) -> int:
-    return len(row.content)
-
-
-def _few(row: Any) -> int:
-    return 256
-
-
-_SIZES = {
-    "dpo": _pair_size,
-    "kto": _single_size,
-    "sft": _single_size,
-    "messages": _message_size,
-}
+def _sizes(config: str, rows: Sequence[Any]) -> list[int]:
+    """How many characters each row holds, next to nothing apart."""
+    if config == "messages":
+        return [len(row.content) for row in rows]
+    if config not in TRAINER_CONFIGS:
+        return [FACT_CHARACTERS] * len(rows)
+    prompts = {id(row.prompt): row.prompt.messages for row in rows}
+    sizes = {key: sum([len(message["content"]) for message in messages]) for key, messages in prompts.items()}
+    if config == "dpo":
+        return [sizes[id(row.prompt)] + len(row.chosen.content) + len(row.rejected.content) for row in rows]
+    return [sizes[id(row.prompt)] + len(row.completion.content) for row in rows]
 
 
 def write_durably(path: Path, content: bytes | pa.Buffer) -> None:

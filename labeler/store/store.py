@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -24,6 +24,11 @@ from labeler.store.writer import Writer, insert_rows
 
 BUSY_SECONDS = 10.0
 WINDOW_GESTURES = 2000
+ROWS_AT_ONCE = 2000
+
+
+_CONVERSATION_ID = itemgetter(-1)
+_new_row = tuple.__new__
 
 
 def utc_now() -> str:
@@ -164,10 +169,11 @@ class Store:
         Numbers are dense, from 0, in the order of first events, and never change. Rows are raw: ``event_of`` reads one.
         """
         bounds = {"first": first, "last": last, "upto": upto}
-        with self.database.reading() as connection:
-            rows = connection.execution_options(stream_results=True).execute(queries.shard, bounds)
-            for conversation_id, members in groupby(rows, itemgetter(0)):
-                yield conversation_id, [Row._make(member[1:]) for member in members]
+        with self.database.reading() as connection, closing(connection.execute(queries.shard, bounds)) as found:
+            # The driver's own rows: made into SQLAlchemy's first, they would cost a quarter more.
+            rows = iter(found.cursor.fetchone, None)
+            for conversation_id, members in groupby(rows, _CONVERSATION_ID):
+                yield conversation_id, [_new_row(Row, member[:-1]) for member in members]
 
     event_of = staticmethod(event_of)
 
