@@ -50,6 +50,8 @@ class Database:
         event.listen(self._writes, "begin", _begin_immediate)
         self._identity: tuple[int, int] | None = None
         self._turn = threading.Lock()
+        # What the driver raises by itself, when its own cursors are read.
+        self._driver_error: type[Exception] = self._reads.dialect.loaded_dbapi.Error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -81,6 +83,8 @@ class Database:
         except IntegrityError:
             raise  # a constraint fired: the file is well, and who wrote knows what it means
         except DBAPIError as error:
+            raise StoreError(f"{self.path}: {advice(error.orig)}") from error
+        except self._driver_error as error:
             raise StoreError(f"{self.path}: {advice(error)}") from error
 
     def _check_identity(self) -> None:
@@ -98,11 +102,11 @@ class Database:
             raise StoreError(f"{self.path}: the database was replaced while in use; restart labeler")
 
 
-def advice(error: DBAPIError) -> str:
+def advice(error: BaseException | None) -> str:
     """What an error of the driver means, in words, with SQLite's own in brackets."""
-    name = getattr(error.orig, "sqlite_errorname", "")
+    name = getattr(error, "sqlite_errorname", "")
     words = next((words for start, words in ADVICE if name.startswith(start)), "the database cannot be used")
-    return f"{words} ({' '.join(str(error.orig).split())})"
+    return f"{words} ({' '.join(str(error).split())})"
 
 
 def database_path(url: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Text, bindparam, func, select, tuple_, union, union_all
 
 from labeler.core.events import MessageSent
+from labeler.store.rows import Row
 from labeler.store.schema import about_annotators, conversations, events, touches
 
 PAGE_EVENTS = 2000
@@ -75,16 +76,7 @@ openers = (
 )
 
 shard = (
-    select(
-        conversations.c.conversation_id,
-        events.c.position,
-        events.c.event_id,
-        events.c.seq,
-        events.c.kind,
-        events.c.at,
-        events.c.annotator_id,
-        events.c.body,
-    )
+    select(*(events.c[name] for name in Row._fields), conversations.c.conversation_id)
     .join(events, _of_conversation)
     .where(
         conversations.c.ordinal >= bindparam("first"),
