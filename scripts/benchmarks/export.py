@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeler.core.conversation import replay
-from labeler.core.events import VoteCast, VoteWithdrawn
+from labeler.core.events import NewEvent
 from labeler.core.gestures import vote
 from labeler.export.exporter import export
 from labeler.export.manifest import MANIFEST_PATH, Manifest
@@ -34,7 +34,7 @@ from labeler.export.schemas import MESSAGES, schema
 from labeler.export.shards import WRITER_OPTIONS
 from labeler.ids import event_id
 from labeler.simulate import simulate
-from labeler.store import Store
+from labeler.store import Store, event_of
 from labeler.study import Study, load_study
 
 FLOOR = 0.5
@@ -107,24 +107,27 @@ def run_again(folder: Path, package: Path) -> int:
 
 
 def _vote_once(store: Store) -> None:
-    """Turn round (or cast) a vote in a conversation in the middle of the log."""
-    middle = store.conversation_count(store.position()) // 2
-    conversation_id, _ = next(iter(store.shard_rows(middle, middle + 1, store.position())))
-    events = store.load(conversation_id)
-    conversation = replay(conversation_id, events)
-    answer = next(one for one in conversation.messages.values() if one.role == "assistant" and one.complete)
+    """Cast a vote, or turn one round, in the first conversation behind the middle of the log that has an answer."""
+    position = store.position()
+    middle = store.conversation_count(position) // 2
+    for conversation_id, rows in store.shard_rows(middle, middle + 100, position):
+        conversation = replay(conversation_id, [event_of(conversation_id, row) for row in rows])
+        answer = next((one for one in conversation.messages.values() if one.role == "assistant" and one.complete), None)
+        if answer is not None:
+            break
+    assert answer is not None, "a hundred conversations without an answer"
     annotator = conversation.annotator_id
     value = -1 if conversation.vote_of(annotator, answer.id) == 1 else 1
     (payload,) = vote(conversation, annotator, answer.id, value)
-    assert isinstance(payload, VoteCast | VoteWithdrawn)
-    seq = conversation.seq + 1
-    identity = event_id(annotator, f"bench:{seq}", 0)
-    last = events[-1]
-    store.append([type(last)(**{**_fields(last), "event_id": identity, "seq": seq, "payload": payload})])
-
-
-def _fields(event: Any) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in event.__dataclass_fields__}
+    late = NewEvent(
+        event_id=event_id(annotator, f"bench:{position}", 0),
+        conversation_id=conversation.id,
+        seq=conversation.seq + 1,
+        at=conversation.changed_at,
+        annotator_id=annotator,
+        payload=payload,
+    )
+    store.append([late])
 
 
 # ── what is prepared ──
