@@ -39,6 +39,8 @@ def alone(out: Path) -> Iterator[None]:
     Raises:
         PackageError: another export is writing this package, or the disk refuses. The package is as it was.
     """
+    if not out.name:
+        raise PackageError(f"{out}: a package needs a folder of its own; name another --out")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with _beside(out, "lock").open("a") as lock:

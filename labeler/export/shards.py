@@ -104,16 +104,23 @@ class _File:
         self._sink = pa.BufferOutputStream()
         self._digest = RowsDigest(schema(config))
         self._rows = 0
+        self._failure: Exception | None = None
         self._writer = pq.ParquetWriter(self._sink, schema(config), **WRITER_OPTIONS)
 
     def add(self, table: pa.Table) -> None:
         """One more row group."""
-        self._digest.update(table)
-        self._rows += table.num_rows
-        self._writer.write_table(table, row_group_size=table.num_rows)
+        try:
+            self._digest.update(table)
+            self._rows += table.num_rows
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        except Exception as error:
+            self._failure = error
+            raise
 
     def write(self, folder: Path) -> ShardFile:
-        """Put it below ``folder``, under the name that its rows give it."""
+        """Put it below ``folder``, under the name that its rows give it; not if one of its row groups failed."""
+        if self._failure is not None:
+            raise self._failure
         self._writer.close()
         content, rows_digest = self._sink.getvalue(), self._digest.hexdigest()
         config, split, ordinal = self._key

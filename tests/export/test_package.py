@@ -70,6 +70,11 @@ def test_a_package_with_an_unusable_manifest_is_refused(store: Store, tmp_path: 
     assert files_of(tmp_path / "out") == before
 
 
+def test_the_root_of_the_file_system_is_no_place_for_a_package(store: Store) -> None:
+    with pytest.raises(PackageError, match="needs a folder of its own"):
+        exported(store, study_of(), Path("/"))
+
+
 def test_missing_folders_above_the_package_are_made(store: Store, tmp_path: Path) -> None:
     exported(store, study_of(), tmp_path / "a" / "b" / "out")
     assert read_manifest(tmp_path / "a" / "b" / "out")

@@ -23,7 +23,7 @@ from labeler.export.columns import Terms, table_of
 from labeler.export.digest import RowsDigest
 from labeler.export.pseudonyms import Pseudonyms
 from labeler.export.schemas import CONFIGS, schema
-from labeler.export.shards import Encoder, Shard, ShardRows, groups, write_shard
+from labeler.export.shards import Encoder, Shard, ShardRows, _File, groups, write_shard
 from labeler.store.transfer import dump, load
 from tests.export import KEY, exported, files_of, judged, manifest_of, open_store, simulated, study_of
 
@@ -102,6 +102,17 @@ def test_the_encoder_may_fall_behind_and_the_bytes_stay_the_same(
     monkeypatch.setattr(shards, "WAITING_BYTES", 0)
     written(tmp_path / "behind")
     assert files_of(tmp_path / "ahead") == files_of(tmp_path / "behind")
+
+
+def test_a_table_that_cannot_be_encoded_fails_its_file_and_leaves_none(tmp_path: Path) -> None:
+    """Encoding runs behind; what goes wrong there must not end in a file without the rows."""
+    wrong = pa.table({"text": ["of another schema"]})
+    with Encoder() as encoder:
+        file = _File("votes", "train", 0)
+        encoder.add(file, wrong)
+        with pytest.raises(ValueError, match="schema"):
+            encoder.finish(file, tmp_path).result()
+    assert list(tmp_path.rglob("*.parquet")) == []
 
 
 # ── row groups ──
