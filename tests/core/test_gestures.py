@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from labeler.core import gestures
-from labeler.core.events import ReplyFinished, ReplyStarted
+from labeler.core.events import MessageSent, ReplyFinished, ReplyStarted
 from labeler.errors import GestureRefused, NotFound
 from tests.stories import Story, told
 
@@ -125,6 +125,13 @@ def test_a_retry_answers_the_same_message_and_names_the_answer_that_showed() -> 
 
 def test_a_retry_after_turning_back_names_the_answer_turned_to() -> None:
     assert retried().selects("a1").retries("Three.")["a3"].retries == "c1.a1"
+
+
+def test_a_message_without_an_answer_can_be_retried() -> None:
+    """As a log of another program may hold it."""
+    story = asked()
+    story.adds(MessageSent(message_id=story.id("q2"), parent_id=story.id("a1"), content="And?")).retries()
+    assert (story["a2"].parent_id, story["a2"].retries) == (story.id("q2"), None)
 
 
 def test_each_reply_draws_its_own_seed() -> None:

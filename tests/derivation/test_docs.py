@@ -11,6 +11,7 @@ import pytest
 from labeler.core.events import PAYLOADS
 from labeler.core.records import Derived
 from labeler.core.rules import REASONS, RULES, Options
+from labeler.core.rules.book import confidence_of
 from labeler.core.rules.edits import MODERATE, SLIGHT, TINY
 from labeler.core.rules.evidence import FLIP_COST, MOST_CONFIDENT, UNDONE_FACTOR
 from labeler.study import DatasetSpec, RuleOptions
@@ -48,6 +49,11 @@ def test_the_page_names_each_rules_confidence_and_option() -> None:
 def test_every_rule_from_1_to_30_is_there() -> None:
     numbers = {int(re.sub(r"\D", "", rule_id)) for rule_id in RULES}
     assert numbers == set(range(1, 31))
+
+
+def test_a_rule_without_a_confidence_makes_no_record_of_its_own() -> None:
+    with pytest.raises(ValueError, match="R7 makes no record"):
+        confidence_of("R7")
 
 
 def test_the_page_lists_the_reasons_of_the_book_with_their_rules() -> None:
