@@ -82,9 +82,18 @@ def test_a_reader_that_leaves_early_is_no_failure_worth_words(run: Run) -> None:
     assert stats.returncode != 0
 
 
+def heed_interruptions() -> None:
+    """Shells start what runs in the background deaf to SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interruption_ends_quietly_with_130_and_what_was_acknowledged_stays(run: Run, place: Path) -> None:
     with subprocess.Popen(
-        command("simulate", "--conversations", "1000000"), env=environment(), stderr=subprocess.PIPE, text=True
+        command("simulate", "--conversations", "1000000"),
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interruptions,
     ) as simulation:
         wait_for(lambda: (place / ".labeler" / "tried.db").exists())
         time.sleep(1.0)
