@@ -75,11 +75,15 @@ class Shield:
 
 
 def same_origin(headers: dict[bytes, bytes]) -> bool:
-    """Whether a request that changes something comes from this very page, as far as the browser says."""
-    origin = headers.get(b"origin")
-    if origin is None:
-        return headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
-    return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
+    """Whether a request that changes something comes from this very page, as far as the browser says.
+
+    What a browser says about the site comes first: behind a proxy the host may be another one than in the address bar.
+    Plain http elsewhere than on this machine has only the origin; a program that is no browser says neither.
+    """
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site in (b"none", b"same-origin")
+    return origin is None or urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
 
 
 async def answer(send: Send, status: int, line: str) -> None:

@@ -99,7 +99,7 @@ class Turns:
         while True:
             frame = await self._in_thread(lambda: self._frame(annotator, conversation_id, echo))
             if tab.watcher != mine:
-                yield self._update(await self._in_thread(lambda: self._frame(annotator, tab.conversation_id, Echo())))
+                yield self._update(await self._in_thread(lambda: self._frame(annotator, tab.conversation_id, echo)))
                 return
             if frame != before:
                 yield self._update(frame)

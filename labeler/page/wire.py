@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from labeler.chat import MAX_COMMENT
-from labeler.core.events import Winner
 from labeler.errors import GestureRefused
 
 Id = Annotated[str, Field(max_length=64)]
@@ -63,10 +62,6 @@ class CompareGesture(_Door):
     conversation: Id
     message: Id
     winner: Literal["a", "b", "tie"] | None
-
-    @property
-    def decided(self) -> Winner | None:
-        return self.winner
 
 
 Posted = Annotated[VoteGesture | ReasonGesture | CompareGesture, Field(discriminator="kind")]

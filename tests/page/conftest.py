@@ -41,13 +41,13 @@ def kinds(served: Served, chat: Chat) -> list[str]:
     return [payload.kind for payload in stored(served, chat)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model() -> Iterator[ModelServer]:
     with ModelServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests that do not end it; every test is another annotator."""
     with Served(tmp_path_factory.mktemp("shared"), study_of(model)) as served:
@@ -69,7 +69,8 @@ def own(mortal: Served) -> Served:
     return mortal
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread: no longer than the page's tests last.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         path = CHROMIUM if CHROMIUM.exists() else None
@@ -122,7 +123,7 @@ def visitor(shared: Served) -> Iterator[Visitor]:
     visitor.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def author(shared: Served) -> Iterator[Visitor]:
     """An annotator without a browser who has an answer to vote on."""
     author = Visitor(shared)

@@ -217,3 +217,25 @@ def test_a_broken_line_without_a_restart_recovers_too(shared: Served, chat: Chat
     chat.press("Retry")
     chat.answered()
     expect(chat.siblings).to_contain_text("2 / 2")
+
+
+def test_a_message_that_the_store_refuses_stays_in_the_box_and_save_again_sends_it(
+    own: Served, new_chat: NewChat
+) -> None:
+    chat = new_chat(own)
+    chat.send("say: One")
+    with sqlite3.connect(own.directory / "log.db") as other:
+        other.execute("BEGIN IMMEDIATE")
+        chat.box.fill("say: Two")
+        chat.button("Send").click()
+        expect(chat.status).to_have_text("Not saved", timeout=20_000)
+        expect(chat.box).to_have_value("say: Two")
+        expect(chat.answers).to_have_count(1)
+        other.rollback()
+    other.close()
+    chat.button("Save again").click()
+    expect(chat.answers).to_have_count(2)
+    chat.answered()
+    chat.expect_answers("One", "Two")
+    expect(chat.box).to_have_value("")
+    expect(chat.status).to_have_text("Saved")

@@ -2,7 +2,7 @@
 
 import { isOpen, showHelp } from "./dialogs.js";
 import { buttonsOf, byId, rowOf, rowFor } from "./dom.js";
-import { setOpen } from "./sidebar.js";
+import { setOpen, WIDE } from "./sidebar.js";
 import { box } from "./composer.js";
 import { answers, page } from "./view.js";
 
@@ -55,7 +55,7 @@ function onEscape(event) {
   } else if (why?.open) {
     why.open = false;
     why.querySelector("summary").focus();
-  } else if (window.innerWidth <= 768) {
+  } else if (!window.matchMedia(WIDE).matches) {
     setOpen(false);
   }
 }

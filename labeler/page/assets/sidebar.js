@@ -7,7 +7,7 @@ import { perBrowser, settings } from "./settings.js";
 import { ask, onEcho, openConversation } from "./turns.js";
 import { onChange, page } from "./view.js";
 
-const WIDE = "(min-width: 900px)";
+export const WIDE = "(min-width: 769px)"; // Gradio's own limit: below, an open sidebar covers the page
 const SETTLE_MS = 400;
 const COUNTS = [["answers", "answers"], ["votes", "votes"], ["edits", "edits"], ["comparisons", "comparisons"]];
 let facts = null;
@@ -102,6 +102,8 @@ export function setOpen(open) {
 function onToggle() {
   const open = sidebar()?.classList.contains("open") ?? false;
   mark(toggle(), { "aria-expanded": String(open), "aria-controls": "sidebar" });
+  const covered = open && !wide();
+  for (const id of ["chat-screen", "consent"]) if (byId(id)) byId(id).inert = covered; // it covers the page there
 }
 
 // Where there is room it starts open, unless it was closed there before; on a phone it would cover the page.

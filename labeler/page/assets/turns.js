@@ -18,8 +18,8 @@ const WRITING = "An answer is being written. Press Stop, or wait for its end.";
 const listeners = [];
 const beginners = [];
 let triggers = null; // { turn, paint }: how to make Gradio run its listeners
-let asked = null; // what the next event through the bridge stands for
-let pending = null;
+const pending = new Map(); // nonce -> claims, with a timer
+let asked = null; // what the next Gradio event stands for
 let unsaved = null;
 let lastStamp = -1;
 let painted = "";
@@ -35,7 +35,7 @@ export function onBegin(listener) {
 }
 
 export function isPending() {
-  return pending !== null && !["open", "stop"].includes(pending.kind);
+  return [...pending.values()].some(({ kind }) => !["open", "stop"].includes(kind));
 }
 
 // Why a gesture cannot be made now, or "".
@@ -52,15 +52,15 @@ function claims(kind, more) {
 
 // The gesture that a Gradio event stands for; `source` is the event's name.
 function gesture(source) {
-  const made = asked ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
+  const prepared = source === "bridge" || asked?.kind === source ? asked : null;
+  const made = prepared ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
   asked = null;
   begin(made);
   return [made, null];
 }
 
 function begin(made) {
-  clearTimeout(pending?.timer);
-  pending = { ...made, timer: setTimeout(() => gaveUp(made), PATIENCE_MS) };
+  pending.set(made.nonce, { ...made, timer: setTimeout(() => gaveUp(made), PATIENCE_MS) });
   if (KEPT.includes(made.kind)) perTab.set("turn", made);
   if (STORES.includes(made.kind)) setStatus("turn", "saving");
   notice("");
@@ -69,9 +69,8 @@ function begin(made) {
 }
 
 function gaveUp(made) {
-  if (pending?.nonce !== made.nonce) return;
-  clearTimeout(pending.timer);
-  pending = null;
+  clearTimeout(pending.get(made.nonce)?.timer);
+  if (!pending.delete(made.nonce)) return;
   if (STORES.includes(made.kind)) {
     unsaved = made;
     setStatus("turn", "lost", NO_ANSWER);
@@ -105,7 +104,7 @@ function heard(facts) {
   lastStamp = Math.max(lastStamp, facts.stamp);
   const first = !page.ready;
   setView(facts);
-  if (facts.echo.nonce && facts.echo.nonce === pending?.nonce) settle(facts.echo);
+  if (pending.has(facts.echo.nonce)) settle(facts.echo);
   else if (!facts.echo.ok && !facts.echo.nonce) notice(facts.echo.line);
   writeHash();
   changed();
@@ -113,10 +112,11 @@ function heard(facts) {
   if (first) resume();
 }
 
+// Once for each gesture, though every render of its watcher repeats the echo.
 function settle(echo) {
-  const made = pending;
-  clearTimeout(made.timer);
-  pending = null;
+  const { timer, ...made } = pending.get(echo.nonce);
+  clearTimeout(timer);
+  pending.delete(echo.nonce);
   if (KEPT.includes(made.kind)) perTab.remove("turn");
   if (STORES.includes(made.kind)) {
     unsaved = echo.again ? made : null;
@@ -141,13 +141,15 @@ function fromHash() {
   return /^[0-9a-f-]{36}$/.test(name) ? name : null;
 }
 
+const addressOf = (id) => `${window.location.pathname}${window.location.search}#${id || "new"}`;
+
 function writeHash() {
-  const hash = `#${page.view.conversation || "new"}`;
-  if (window.location.hash !== hash) history.replaceState(null, "", hash);
+  const address = addressOf(page.view.conversation);
+  if (!window.location.href.endsWith(address)) history.replaceState(null, "", address);
 }
 
 export function openConversation(id) {
-  if (id !== page.view.conversation) history.pushState(null, "", `#${id || "new"}`);
+  if (id !== page.view.conversation) history.pushState(null, "", addressOf(id));
   ask("open", { conversation: id });
 }
 
@@ -192,6 +194,6 @@ export function startTurns() {
   watchView();
   onChange(paint);
   onSaveAgain(() => unsaved && askAgain(unsaved));
-  onAway(() => pending && gaveUp(pending));
+  onAway(() => [...pending.values()].forEach(gaveUp));
   window.addEventListener("popstate", () => ask("open", { conversation: fromHash() }));
 }
