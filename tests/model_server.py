@@ -58,7 +58,7 @@ import hashlib
 import json
 import random
 import re
-import select
+import selectors
 import socket
 import struct
 import sys
@@ -558,10 +558,14 @@ class _Reply:
 
     def _pause(self, seconds: float | None) -> None:
         """Wait, for ever if None, and raise ClientGone as soon as the client or this server hangs up."""
-        deadline = None if seconds is None else time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:  # select() itself refuses descriptors above 1023
+            selector.register(self.handler.connection, selectors.EVENT_READ)
+            self._pause_on(selector, None if seconds is None else time.monotonic() + seconds)
+
+    def _pause_on(self, selector: selectors.BaseSelector, deadline: float | None) -> None:
         while True:
             left = 0.1 if deadline is None else max(0.0, min(0.1, deadline - time.monotonic()))
-            readable, _, _ = select.select([self.handler.connection], [], [], left)
+            readable = selector.select(left)
             if self.owner.stopping.is_set() or (readable and self._hung_up()):
                 raise ClientGone
             if deadline is not None and time.monotonic() >= deadline:

@@ -8,7 +8,7 @@ import importlib.util
 import json
 import os
 import secrets
-import select
+import selectors
 import subprocess
 import sys
 import threading
@@ -214,8 +214,10 @@ class _Process:
 
     def _report(self) -> dict[str, Any]:
         """The one line it prints; empty if it died without a word or took too long."""
-        with self._stdout as stdout:
-            readable, _, _ = select.select([stdout], [], [], START_SECONDS)
+        # A page with many annotators has more than the 1,023 descriptors that select() itself can tell apart.
+        with self._stdout as stdout, selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            readable = selector.select(START_SECONDS)
             report: dict[str, Any] = json.loads((stdout.readline() if readable else b"") or b"{}")
         return report
 
