@@ -64,7 +64,6 @@ class Recorder:
         self._models = models
         self._ids = ids
         self._chance = chance or secrets.SystemRandom()
-        self._prompt_sha256 = text_sha256(study.system_prompt) if study.system_prompt else None
         self._desk = Desk(store, clock)
         self._consents = Consents(study.consent, store, clock)
         self._replies = Replies()
@@ -297,7 +296,8 @@ class Recorder:
         started = ConversationStarted(
             study=self._study.name, mode="chat", model=model.name, system_prompt=self._study.system_prompt
         )
-        payloads: list[Payload] = [started, *gestures.send(conversation, self._ids(), text, self._draw_from(model))]
+        draw = self._draw_from(model, started.system_prompt)
+        payloads: list[Payload] = [started, *gestures.send(conversation, self._ids(), text, draw)]
         with self._replies.announced(conversation.id):
             stored = self._store.append(self._desk.new_events(conversation, annotator_id, nonce, payloads))
             self._start_reply(stored)
@@ -322,9 +322,9 @@ class Recorder:
         model = self._models.get(name)
         if model is None:
             raise GestureRefused(f"The model '{name}' is no longer part of this study. Begin a new conversation.")
-        return self._draw_from(model)
+        return self._draw_from(model, conversation.started.system_prompt if conversation.started else None)
 
-    def _draw_from(self, model: ChatModel) -> gestures.Draw:
+    def _draw_from(self, model: ChatModel, system_prompt: str | None) -> gestures.Draw:
         sampling = asdict(model.sampling(seed=self._chance.randrange(2**31)))
         return gestures.Draw(
             message_id=self._ids(),
@@ -332,7 +332,7 @@ class Recorder:
             model_id=model.model_id,
             model_revision=model.revision,
             sampling=sampling | {"stop": list(sampling["stop"])},
-            system_prompt_sha256=self._prompt_sha256,
+            system_prompt_sha256=text_sha256(system_prompt) if system_prompt else None,
         )
 
     def _start_reply(self, events: Sequence[Event]) -> None:

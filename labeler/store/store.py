@@ -14,6 +14,7 @@ from typing import Any, Self
 from sqlalchemy import Select
 
 from labeler.core.events import Event, MessageSent, NewEvent
+from labeler.errors import StoreError
 from labeler.ids import new_id
 from labeler.store import queries
 from labeler.store.beginning import log_started
@@ -112,7 +113,10 @@ class Store:
     def source_id(self) -> str:
         """Where the log comes from: drawn when it began, and kept by dump and load."""
         with self.database.reading() as connection:
-            return str(connection.scalars(queries.first_stream).one())
+            source_id: str | None = connection.scalars(queries.first_stream).one_or_none()
+        if source_id is None:
+            raise StoreError(f"{self.database.path}: the log has lost its beginning; restore a backup")
+        return source_id
 
     def position(self) -> int:
         """The position of the last event."""

@@ -14,6 +14,7 @@ from labeler.core.events import ReplyFinished, ReplyStarted
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.models import open_models
 from labeler.store import Store
+from labeler.store.verify import verify_log
 from labeler.study import Study
 from tests.chat.conftest import WAIT, Chat, eventually, study_for
 from tests.model_server import Answer, ModelServer
@@ -64,6 +65,18 @@ def test_the_system_prompt_leads(server: ModelServer, store: Store) -> None:
     with open_models(study.models, {}) as models:
         Chat(Recorder(study, store, models, clock=utc_now), store).ask("say: ok")
     assert server.requests[-1].body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_a_conversation_keeps_the_system_prompt_under_which_it_began(server: ModelServer, store: Store) -> None:
+    conversation_id = ""
+    for prompt in ("Be brief.", "Be long."):
+        study = study_for(server, system_prompt=prompt)
+        with open_models(study.models, {}) as models:
+            chat = Chat(Recorder(study, store, models, clock=utc_now), store, conversation_id=conversation_id)
+            chat.ask("say: ok")
+            conversation_id = chat.conversation_id
+    assert server.requests[-1].body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert verify_log(store).problems == ()
 
 
 def test_text_is_kept_exactly_as_typed_and_generated(chat: Chat) -> None:

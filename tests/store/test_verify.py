@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labeler.core.events import ConversationCleared, Payload, ReplyFinished, TurnUndone
+from labeler.errors import StoreError
 from labeler.store import Store
 from labeler.store.transfer import dump, load
 from labeler.store.verify import Report, verify_log
@@ -102,6 +103,8 @@ def test_a_missing_event_is_found(sound: Store) -> None:
 def test_a_missing_beginning_is_found(sound: Store) -> None:
     problems = tampered(sound, "DELETE FROM events WHERE position = 1")
     assert "position 1: no event is there, the next one is at 2" in problems
+    with pytest.raises(StoreError, match="the log has lost its beginning"):
+        _ = sound.source_id
 
 
 def test_another_source_is_found(sound: Store) -> None:
