@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import math
+import socket
 import subprocess
 import sys
 import time
@@ -138,9 +139,16 @@ def serve(way: str, folder: Path) -> None:
     with Store.open(f"sqlite:///{folder}/{way}.db", clock=lambda: AT) as store:
         app = {"page": page_app, "bare": bare_app}[way](store) if way != "flagging" else flagging_app(folder)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
-        listener = server.config.bind_socket()
+        listener = bound()
         print(json.dumps({"port": listener.getsockname()[1], "source": store.source_id}), flush=True)
         server.run(sockets=[listener])
+
+
+def bound() -> socket.socket:
+    """A free port on loopback; named as TCP, as the page's is, or asyncio would leave Nagle's delays on."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    return listener
 
 
 @contextmanager

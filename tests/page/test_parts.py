@@ -7,12 +7,14 @@ import gzip
 import html
 import json
 import re
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,7 @@ from labeler.page.identity import Identity
 from labeler.page.render import Echo, Frame, chat_messages, feedback, hidden_element
 from labeler.page.shield import CLOSED, same_origin
 from labeler.page.wire import CompareGesture, ReasonGesture, VoteGesture, parse_posted, parse_turn
+from tests.served import Served
 
 T = TypeVar("T")
 
@@ -228,6 +231,18 @@ def test_every_module_that_is_imported_is_there() -> None:
         if name.endswith(".js"):
             imported = re.findall(r'from "\./([\w.]+)"', gzip.decompress(asset.packed).decode())
             assert set(imported) <= set(assets.files), name
+
+
+def test_answers_are_not_held_back_by_the_line(shared: Served) -> None:
+    """An answer in two writes took 40 ms each where Nagle's algorithm met a delayed acknowledgement."""
+    with httpx.Client(base_url=shared.address) as client:
+        client.get("/api/alive")
+        took = []
+        for _ in range(20):
+            begin = time.perf_counter()
+            client.get("/api/alive")
+            took.append(time.perf_counter() - begin)
+    assert min(took) < 0.03
 
 
 def test_only_the_document_gets_a_head_and_a_cookie() -> None:
