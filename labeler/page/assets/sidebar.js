@@ -58,7 +58,7 @@ function identity() {
     make("h2", { id: "identity-title" }, "You"),
     make("p", {}, "Annotator ", make("code", { id: "annotator-id" }, facts.annotator)),
   );
-  if (settings.consent) {
+  if (settings.consent && !page.consent) {
     section.append(make("button", { type: "button", id: "withdraw", onclick: withdraw }, "Withdraw consent"));
   }
   return section;
@@ -72,7 +72,7 @@ async function withdraw() {
 function draw() {
   const place = byId("sidebar-facts");
   if (!place || !facts) return;
-  const key = JSON.stringify([facts, page.view.conversation]);
+  const key = JSON.stringify([facts, page.view.conversation, page.consent]);
   if (key === shown && place.childElementCount) return;
   shown = key;
   place.replaceChildren(progress(), conversations(), identity());
