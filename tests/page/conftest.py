@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.page.chat import Chat
 from tests.page.visitor import Visitor
 from tests.served import Served
 
-CHROMIUM = Path("/usr/bin/chromium")
+DEBIANS = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 REASONS = ["Helpful", "Wrong", "Unsafe"]
 PROMPTS = ["Why is the sea salty?", "Name three stars."]
@@ -73,7 +74,7 @@ def own(mortal: Served) -> Served:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        path = CHROMIUM if CHROMIUM.exists() else None
+        path = os.environ.get("CHROMIUM") or (DEBIANS if Path(DEBIANS).exists() else None)
         chromium = playwright.chromium.launch(executable_path=path, args=QUIET)
         yield chromium
         chromium.close()
