@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from playwright.sync_api import expect
 
 from tests.model_server import ModelServer
@@ -168,3 +170,24 @@ def test_another_vote_begins_without_the_reasons_of_the_one_before(shared: Serve
         ("Helpful",),
         ("Wrong",),
     ]
+
+
+def test_thirty_clicks_at_random_while_an_answer_streams_are_all_stored_in_order(shared: Served, chat: Chat) -> None:
+    chat.send("say: One")
+    chat.send("say: Two")
+    chat.send("words: 400\npace: 60", wait=False)
+    expect(chat.answers).to_have_count(3)
+    draw, standing, wanted = random.Random(6), [0, 0], []
+    for _ in range(30):
+        place, value = draw.randrange(2), draw.choice((1, -1))
+        chat.press("Like" if value == 1 else "Dislike", place=place)
+        standing[place] = 0 if standing[place] == value else value
+        wanted.append((place, standing[place]))
+    chat.button("Stop").click()
+    chat.answered()
+    expect(chat.status).to_have_text("Saved")
+    names = {1: "Like", -1: "Dislike", 0: None}
+    chat.expect_thumbs(*(names[value] for value in standing), None)
+    ids = [chat.answers.nth(place).get_attribute("data-message") for place in range(2)]
+    cast = [payload for payload in stored(shared, chat) if payload.kind.startswith("vote_")]
+    assert [(ids.index(payload.message_id), getattr(payload, "vote", 0)) for payload in cast] == wanted
