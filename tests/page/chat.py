@@ -68,6 +68,10 @@ class Chat:
         return self.page.get_by_role("group", name="Was this answer better?")
 
     @property
+    def editor(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Edit message")
+
+    @property
     def siblings(self) -> Locator:
         return self.page.get_by_role("group", name="Answers")
 
@@ -101,7 +105,7 @@ class Chat:
     def rewrite(self, text: str, *, place: int = -1) -> None:
         """Edit a message: Edit, other text, Submit."""
         self.press("Edit", place=place)
-        self.page.get_by_role("textbox", name="Edit message").fill(text)
+        self.editor.fill(text)
         self.press("Submit")
         self.answered()
 

@@ -170,7 +170,7 @@ def test_letters_act_on_the_last_answer_outside_text_boxes(chat: Chat) -> None:
     chat.answered()
     chat.expect_answers("Take 2")
     keys.press("e")
-    edited = chat.page.get_by_role("textbox", name="Edit message")
+    edited = chat.editor
     expect(edited).to_be_focused()
     keys.type("dull")
     expect(edited).to_have_value("Take 2dull")

@@ -39,26 +39,6 @@ def test_an_edited_message_opens_a_branch_that_is_answered_again(shared: Served,
     assert kinds(shared, chat)[4:] == ["message_sent", "reply_started", "reply_finished", "answer_selected"]
 
 
-def test_an_edit_that_changes_nothing_stores_nothing(shared: Served, chat: Chat) -> None:
-    chat.send("say: As it was")
-    before = kinds(shared, chat)
-    chat.rewrite("As it was")
-    expect(chat.siblings).to_have_count(0)
-    assert kinds(shared, chat) == before
-
-
-def test_a_cancelled_edit_leaves_the_text_alone(chat: Chat) -> None:
-    chat.send("say: As it was")
-    chat.press("Edit")
-    chat.page.get_by_role("textbox", name="Edit message").fill("Something else")
-    chat.page.keyboard.press("Escape")
-    chat.expect_answers("As it was")
-    expect(chat.button("Edit").last).to_be_focused()
-    chat.press("Edit")
-    chat.press("Cancel")
-    chat.expect_answers("As it was")
-
-
 def test_a_retry_keeps_the_old_answer_one_click_away(chat: Chat) -> None:
     chat.send("a retry keeps the old answer one click away\nsay: Take {attempt}")
     chat.press("Retry")
@@ -212,19 +192,6 @@ def test_of_two_tabs_one_wins_and_the_other_decides_again(shared: Served, chat: 
     other.button("Send").click()
     other.answered()
     other.expect_answers("One", "Two", "Two as well")
-
-
-def test_an_edit_that_came_too_late_is_not_lost(shared: Served, chat: Chat, new_chat: NewChat) -> None:
-    chat.send("say: One")
-    other = new_chat(shared, beside=chat)
-    other.press("Edit")
-    other.page.get_by_role("textbox", name="Edit message").fill("One, rewritten")
-    chat.send("say: Two")
-    other.press("Submit")
-    expect(other.notice).to_contain_text("moved on in another tab")
-    expect(other.page.get_by_role("textbox", name="Edit message")).to_have_value("One, rewritten")
-    other.press("Submit")
-    other.expect_answers("One, rewritten")
 
 
 def test_code_keeps_its_indentation_and_its_exact_text(shared: Served, chat: Chat) -> None:

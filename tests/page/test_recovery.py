@@ -132,7 +132,7 @@ def test_an_edit_under_way_survives_a_restart(own: Served, new_chat: NewChat) ->
     chat = new_chat(own)
     chat.send("say: One")
     chat.press("Edit")
-    edited = chat.page.get_by_role("textbox", name="Edit message")
+    edited = chat.editor
     edited.fill("One, much better said")
     own.kill()
     expect(chat.status).to_have_text("Not saved", timeout=WITHIN_MS)

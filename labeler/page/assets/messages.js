@@ -3,8 +3,8 @@
 // Gradio draws the k-th visible message as the k-th row and reuses rows by place, so everything here is looked up again
 // after each redraw and carries the id of the message it was made for.
 
-import { buttonsOf, idOf, make, mark, onRedraw, rowFor, rowOf, rows } from "./dom.js";
-import { perTab } from "./settings.js";
+import { buttonsOf, idOf, make, mark, onRedraw, rowOf, rows } from "./dom.js";
+import { beginEdit, cancelEdit, edited } from "./edits.js";
 import { comparePanel, foldWhys, openWhy, whyPanel } from "./panels.js";
 import { post } from "./outbox.js";
 import { away } from "./pulse.js";
@@ -138,6 +138,7 @@ function onClick(event) {
   if (!button) return;
   if (button.dataset.vote) return void onThumb(event, button);
   const name = button.getAttribute("aria-label");
+  if (name === "Cancel") return cancelEdit();
   const kind = TURNS[name];
   if (!kind) return;
   const hindered = away ? "The server cannot be reached. Wait until it is back." : hindrance(kind);
@@ -145,66 +146,23 @@ function onClick(event) {
     notice(hindered);
     stop(event);
   } else if (name === "Edit") {
+    beginEdit(idOf(button));
     const row = rowOf(button);
     setTimeout(() => row && buttonsOf(row)?.scrollIntoView({ block: "nearest" }), 50);
   } else if (name === "Submit") {
     const text = rowOf(button)?.querySelector("textarea")?.value ?? "";
-    prepare("edit", { message: idOf(button), text });
+    prepare("edit", { message: edited(), text });
   }
-}
-
-// ── an edit under way survives a reload ──
-
-function keepEdit(event) {
-  if (event.target.matches?.("#chat textarea")) perTab.set("edit", { id: idOf(event.target), text: event.target.value });
-}
-
-function editor(id) {
-  const row = rowFor(id);
-  return { row, area: row?.querySelector("textarea"), button: row && buttonsOf(row)?.querySelector("button[title=Edit]") };
-}
-
-export function reopenEdit(id, text) {
-  editor(id).button?.click();
-  requestAnimationFrame(() => {
-    const { area } = editor(id);
-    if (!area) return;
-    area.value = text;
-    area.dispatchEvent(new Event("input", { bubbles: true }));
-    perTab.set("edit", { id, text });
-  });
-}
-
-let restored = false;
-
-function restoreEdit() {
-  const kept = perTab.get("edit");
-  if (restored || !page.ready || page.view.running) return;
-  const { button } = editor(kept?.id);
-  if (kept && message(kept.id) && (!button || button.disabled)) return; // not drawn yet
-  restored = true;
-  if (button) reopenEdit(kept.id, kept.text);
 }
 
 function settled(made, echo) {
   if (made.kind === "send" && echo.ok) foldWhys();
-  if (made.kind !== "edit") return;
-  if (echo.ok) perTab.remove("edit");
-  else if (message(made.message)) setTimeout(() => reopenEdit(made.message, made.text), 300);
 }
 
 export function startMessages() {
   document.addEventListener("DOMContentLoaded", () => document.body.append(...NAMES));
   document.addEventListener("click", onClick, true);
-  document.addEventListener("input", keepEdit);
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.('#chat button[aria-label="Cancel"]')) perTab.remove("edit");
-  });
   onEcho(settled);
-  const redraw = () => {
-    decorate();
-    restoreEdit();
-  };
-  onChange(redraw);
-  onRedraw(redraw);
+  onChange(decorate);
+  onRedraw(decorate);
 }

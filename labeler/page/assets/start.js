@@ -7,11 +7,13 @@
 //   panels    "Why?", "Was this answer better?"     sidebar   progress, conversations, who I am
 //   status    Saving, Saved, Not saved              keys      one key a gesture, and the help dialog
 //   mend      Gradio's accessibility faults         focus     is never lost to a redraw
+//   edits     which message is being rewritten
 
 import "./english.js";
 import { startRedraws } from "./dom.js";
 import { startComposer } from "./composer.js";
 import { startConsent } from "./consent.js";
+import { startEdits } from "./edits.js";
 import { startFocus } from "./focus.js";
 import { startKeys } from "./keys.js";
 import { startMending } from "./mend.js";
@@ -25,6 +27,7 @@ import { startTurns } from "./turns.js";
 startTurns();
 startOutbox();
 startMessages();
+startEdits();
 startComposer();
 startConsent();
 startSidebar();
