@@ -297,6 +297,8 @@ def _reply_started(conversation: Conversation, payload: ReplyStarted, event: New
 
 def _reply_finished(conversation: Conversation, payload: ReplyFinished, event: NewEvent) -> None:
     message = conversation.messages[payload.message_id]
+    if message.origin != "model":
+        raise LogError(f"conversation {conversation.id}: event {event.event_id} ends no reply of a model")
     message.content = payload.content
     message.status = payload.status
     message.finished = payload
@@ -304,7 +306,10 @@ def _reply_finished(conversation: Conversation, payload: ReplyFinished, event: N
 
 
 def _answer_edited(conversation: Conversation, payload: AnswerEdited, event: NewEvent) -> None:
-    if conversation.messages[payload.edits].parent_id != payload.parent_id:
+    rewritten = conversation.messages[payload.edits]
+    if rewritten.role != "assistant":
+        raise LogError(f"conversation {conversation.id}: answer {payload.message_id} rewrites no answer")
+    if rewritten.parent_id != payload.parent_id:
         raise LogError(f"conversation {conversation.id}: answer {payload.message_id} rewrites one to another message")
     message = Message(
         id=payload.message_id,

@@ -18,6 +18,9 @@ Vote = Literal[1, -1]
 Status = Literal["complete", "stopped", "failed"]
 Winner = Literal["a", "b", "tie", "both_good", "both_bad"]
 
+# Counts and measures have 32 bits, as in the exported columns: a larger number is none that a model's server counted.
+LARGEST = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
@@ -350,7 +353,7 @@ def _checker(hint: Any) -> Callable[[Any], bool]:
     if hint is NoneType:
         return lambda value: value is None
     if hint is int:
-        return lambda value: isinstance(value, int) and not isinstance(value, bool)
+        return lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     return lambda value: isinstance(value, Mapping if origin is not None else hint)
 
 

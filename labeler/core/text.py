@@ -32,10 +32,10 @@ def chat_messages(
     """Messages with ``role`` and ``content`` only, as templates want them.
 
     Empty answers are dropped and neighbours of one role are merged, so that roles alternate; the system prompt is the
-    first message (keep), the beginning of the first user message (merge), or left out (drop).
+    first message (keep), the beginning of the first user message (merge), or left out (drop, or nothing but spaces).
     """
     messages: list[ChatMessage] = []
-    lead = system_prompt if system_prompt and system != "drop" else None
+    lead = system_prompt if system_prompt and system_prompt.strip() and system != "drop" else None
     if lead and system == "keep":
         messages.append({"role": "system", "content": lead})
         lead = None

@@ -227,16 +227,27 @@ def kto_order(rows: Sequence[UnpairedPreference], names: Pseudonyms) -> list[Unp
     waiting: list[UnpairedPreference] = []
     for row in ordered:
         (waiting if placed and placed[-1].prompt.key == row.prompt.key else placed).append(row)
-    for row in waiting:
-        placed.insert(_gap(placed, row.prompt.key), row)
+    _fill_in(placed, waiting)
     apart = all(one.prompt.key != other.prompt.key for one, other in pairwise(placed))
     return placed if apart else _alternating(ordered)
 
 
-def _gap(placed: Sequence[UnpairedPreference], key: str) -> int:
-    """The first place where neither neighbour has this prompt; the end if there is none."""
-    keys = ["", *(row.prompt.key for row in placed), ""]
-    return next((place for place in range(len(placed)) if key not in keys[place : place + 2]), len(placed))
+def _fill_in(placed: list[UnpairedPreference], waiting: Sequence[UnpairedPreference]) -> None:
+    """Put each row at the first place where neither neighbour has its prompt; at the end if there is none.
+
+    Before which place there is none for a prompt is remembered until another prompt comes before it: many people may
+    have begun with the same words, and would otherwise be looked through again for every row.
+    """
+    keys = ["", *(row.prompt.key for row in placed)]
+    none_before: dict[str, int] = {}
+    for row in waiting:
+        key = row.prompt.key
+        start = none_before.get(key, 0)
+        place = next((one for one in range(start, len(placed)) if key not in keys[one : one + 2]), len(placed))
+        placed.insert(place, row)
+        keys.insert(place + 1, key)
+        none_before = {other: min(bound, place) for other, bound in none_before.items()}
+        none_before[key] = place
 
 
 def _alternating(ordered: list[UnpairedPreference]) -> list[UnpairedPreference]:

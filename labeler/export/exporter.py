@@ -19,7 +19,7 @@ from labeler.export import card, tallies
 from labeler.export.columns import Terms
 from labeler.export.manifest import MANIFEST_PATH, Manifest, ShardFile
 from labeler.export.package import CARD_PATH, Staging, alone, read_manifest, read_text
-from labeler.export.pseudonyms import Pseudonyms, key_print
+from labeler.export.pseudonyms import Names, Pseudonyms, key_print, purpose
 from labeler.export.schemas import CONFIGS, SPLITS
 from labeler.export.shards import Encoder, Shard, ShardOnItsWay, ShardRows, write_shard
 from labeler.ids import sha256_hex
@@ -66,7 +66,7 @@ def export(
 ) -> ExportResult:
     """Bring the package at ``out`` to the log's present position.
 
-    Only shards with new events are derived again, unless the source, rules, options, key or pyarrow are others than
+    Only shards with new events are derived again, unless the log's past, rules, options, key or pyarrow are others than
     those of the package that is there. The same log under the same study and key gives the same files, whatever was
     exported before.
 
@@ -130,9 +130,13 @@ class _Export:
     def _continues(self, old: Manifest) -> bool:
         """Whether the package that is there is an earlier state of the one to make."""
         return old.position <= self._position and (
-            (old.source_id, old.rules_version, old.options_digest, old.pyarrow)
-            == (self._source_id, RULES_VERSION, self._options_digest, pa.__version__)
+            (old.source_id, old.rules_version, old.options_digest, old.pyarrow, old.lineage)
+            == (self._source_id, RULES_VERSION, self._options_digest, pa.__version__, self._lineage(old.position))
         )
+
+    def _lineage(self, position: int) -> str:
+        """What the store says of the log up to there, under the key: it names an event."""
+        return Names(self._recipe.key, purpose(self._study.name, "lineage"))[self._store.lineage(position)]
 
     def _derived(self, ordinals: Iterable[int], staging: Staging, encoder: Encoder) -> Iterator[Shard]:
         """Derive shards, each while the one before is still being encoded."""
@@ -168,6 +172,7 @@ class _Export:
             files=tuple(sorted((file for shard in shards for file in shard.files), key=lambda file: file.path)),
             excluded=tallies.below(total, "excluded"),
             totals=_totals(total),
+            lineage=self._lineage(self._position),
         )
         staging.link_foreign(self._old)
         staging.write(CARD_PATH, card.render(self._study, total, read_text(self._out, CARD_PATH)))

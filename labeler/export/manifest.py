@@ -50,7 +50,10 @@ class ShardFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A package in one value. ``files`` are sorted by path; paths and shard keys are unique."""
+    """A package in one value. ``files`` are sorted by path; paths and shard keys are unique.
+
+    ``lineage`` tells the log up to ``position`` from others that began alike; the first manifests had none.
+    """
 
     source_id: str
     study: str
@@ -62,6 +65,7 @@ class Manifest:
     files: tuple[ShardFile, ...]
     excluded: Mapping[str, int]
     totals: Mapping[str, Mapping[str, int]]
+    lineage: str = ""
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -69,6 +73,8 @@ class Manifest:
         tree = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "files"}
         tree["totals"] = {config: dict(splits) for config, splits in self.totals.items()}
         tree["excluded"] = dict(self.excluded)
+        if not self.lineage:
+            del tree["lineage"]
         head = json.dumps(tree, sort_keys=True, ensure_ascii=False, indent=1).removesuffix("\n}")
         lines = ",\n".join(
             "  " + json.dumps(asdict(file), sort_keys=True, ensure_ascii=False)
@@ -116,7 +122,7 @@ class Plan:
 def same_rows(a: Manifest, b: Manifest) -> bool:
     """Whether both hold the same rows of the same source under the same rules and options.
 
-    Position, pyarrow version, paths and bytes do not count: they may differ where no row does.
+    Position, lineage, pyarrow version, paths and bytes do not count: they may differ where no row does.
     """
     return _identity(a) == _identity(b)
 
@@ -151,6 +157,7 @@ def _parse(tree: Any) -> Manifest:
         _refuse("it is not a JSON object")
     if tree.get("format") != FORMAT:
         _refuse(f"format {tree.get('format')!r} is not {FORMAT}, the one this labeler reads")
+    tree.setdefault("lineage", "")
     _expect_keys(tree, Manifest, "the manifest")
     totals = _object(tree["totals"], "totals")
     manifest = Manifest(
@@ -164,6 +171,7 @@ def _parse(tree: Any) -> Manifest:
         files=tuple(sorted((_parse_file(entry) for entry in _list(tree, "files")), key=_by_path)),
         excluded=_counts(tree["excluded"], "excluded"),
         totals={config: _counts(splits, "totals") for config, splits in sorted(totals.items())},
+        lineage=_text(tree, "lineage", empty=True),
     )
     _check_files(manifest)
     return manifest
@@ -208,9 +216,9 @@ def _expect_keys(tree: Mapping[str, Any], shape: type[Manifest] | type[ShardFile
         _refuse(f"{what} has an unknown key '{unknown}'")
 
 
-def _text(tree: Mapping[str, Any], key: str) -> str:
+def _text(tree: Mapping[str, Any], key: str, *, empty: bool = False) -> str:
     value = tree[key]
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not (value or empty):
         _refuse(f"'{key}' is not a text")
     return str(value)
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 from huggingface_hub import ChatCompletionStreamOutput
 
+from labeler.core.events import LARGEST
 from labeler.errors import ModelError
 from labeler.models.faults import (
     FAILURES,
@@ -260,7 +261,7 @@ class _Event:
         return cls(
             text="".join(choice.delta.content or "" for choice in choices),
             thought="".join(choice.delta.reasoning or "" for choice in choices),
-            reason=next((choice.finish_reason for choice in choices if choice.finish_reason), None),
+            reason=next((whole_unicode(str(one.finish_reason)) for one in choices if one.finish_reason), None),
             usage=output.usage,
         )
 
@@ -314,7 +315,7 @@ class _Reader:
 
     def _counted(self, side: str) -> int | None:
         count = getattr(self._usage, f"{side}_tokens", None)
-        return count if isinstance(count, int) else None
+        return count if type(count) is int and 0 <= count <= LARGEST else None
 
     def _count(self, text: str) -> None:
         """A chunk is a token or more, so twice as many chunks as tokens were allowed means that nobody counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Text, bindparam, func, select, tuple_, union, union_all
 
-from labeler.core.events import MessageSent
+from labeler.core.events import Erased, MessageSent
 from labeler.store.rows import Row
 from labeler.store.schema import about_annotators, conversations, events, touches
 
@@ -28,6 +28,9 @@ in_order = select(events).where(*_in_range).order_by(events.c.position).limit(PA
 of_annotators = in_order.where(
     about_annotators, events.c.conversation_id.not_in(select(conversations.c.conversation_id))
 )
+
+event_at = select(events.c.event_id).where(events.c.position == bindparam("position"))
+tombstones = select(func.count()).select_from(events).where(about_annotators, events.c.kind == Erased.kind, *_in_range)
 
 _touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bindparam("annotator_id"))
 tally = (

@@ -123,6 +123,14 @@ class Store:
         with self.database.reading() as connection:
             return int(connection.scalars(queries.last_position).one())
 
+    def lineage(self, position: int) -> str:
+        """Tells this log up to a position from all others that began alike: a log restored from a backup that grew
+        otherwise since, or one in which something was erased. By the event that stands there and the tombstones."""
+        with self.database.reading() as connection:
+            last = connection.scalars(queries.event_at, {"position": position}).one_or_none()
+            erased = connection.scalars(queries.tombstones, {"after": 0, "upto": position}).one()
+        return f"{last} {erased}"
+
     def load(self, stream_id: str) -> list[Event]:
         """A stream (a conversation, an annotator's, the study's) in the order of ``seq``; empty if it is not there."""
         with self.database.reading() as connection:

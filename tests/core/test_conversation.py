@@ -274,6 +274,24 @@ def test_a_rewrite_of_an_answer_to_another_message_is_refused() -> None:
         apply(story.conversation, next_event(story, moved))
 
 
+def test_a_rewrite_of_a_message_of_ones_own_is_no_answer() -> None:
+    """It would be an answer to an answer, and a prompt would end with the assistant."""
+    story = asked().asks("And?").answers("Well.")
+    moved = AnswerEdited(message_id="new", parent_id="c1.a1", edits="c1.q2", content="Hi")
+    with pytest.raises(LogError, match="rewrites no answer"):
+        apply(story.conversation, next_event(story, moved))
+
+
+@pytest.mark.parametrize("name", ["q1", "a2"])
+def test_only_what_a_model_wrote_is_ended_by_a_reply(name: str) -> None:
+    story = asked().edits("Two.")
+    before = replay(story.stream_id, story.events)
+    ended = ReplyFinished(message_id=story.id(name), content="", status="failed")
+    with pytest.raises(LogError, match="ends no reply of a model"):
+        apply(story.conversation, next_event(story, ended))
+    assert story.conversation == before
+
+
 def test_a_tombstone_keeps_its_place_and_says_nothing() -> None:
     story = asked().likes()
     erased = replace(story.events[-1], payload=Erased(erased_kind="vote_cast"))

@@ -17,6 +17,7 @@ from labeler.core.events import (
     MessageSent,
     Payload,
     ReasonGiven,
+    ReplyFinished,
     ReplyStarted,
     VoteCast,
     body_json,
@@ -40,6 +41,7 @@ REPLY: dict[str, Any] = {
     "system_prompt_sha256": None,
     "retries": None,
 }
+FINISHED: dict[str, Any] = body_of(ReplyFinished(message_id="a1", content="So.", status="complete"))
 
 
 def test_every_kind_has_one_payload_and_a_name_in_the_past_tense() -> None:
@@ -125,6 +127,9 @@ def test_a_body_that_is_not_known_is_refused(
         ("message_sent", {"v": 1, "message_id": "m", "parent_id": None, "content": None}),
         ("reply_started", REPLY | {"sampling": []}),
         ("reply_started", REPLY | {"sampling": None}),
+        ("reply_finished", FINISHED | {"prompt_tokens": True}),
+        ("reply_finished", FINISHED | {"prompt_tokens": 2**31}),
+        ("reply_finished", FINISHED | {"latency_ms": -(2**31)}),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_at_the_door(kind: str, body: dict[str, Any]) -> None:

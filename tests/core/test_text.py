@@ -51,7 +51,7 @@ def test_the_system_prompt_goes_where_the_policy_says(policy: str, expected: lis
     assert shown(user("Hi"), system="Be brief.", policy=policy) == expected
 
 
-@pytest.mark.parametrize("system", [None, ""])
+@pytest.mark.parametrize("system", [None, "", " \n"])
 @pytest.mark.parametrize("policy", ["keep", "merge", "drop"])
 def test_no_system_prompt_leaves_no_trace(system: str | None, policy: str) -> None:
     assert shown(user("Hi"), system=system, policy=policy) == [("user", "Hi")]

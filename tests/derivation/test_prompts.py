@@ -5,6 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import pytest
+
+from labeler.core.events import MessageSent
 from labeler.core.records import Prompt
 from labeler.core.text import opener_form, prompt_key, split_of
 from tests.derivation import outcome
@@ -57,6 +60,16 @@ def test_the_path_goes_through_the_answer_that_was_continued_from() -> None:
 def test_empty_answers_leave_no_trace_and_roles_alternate() -> None:
     story = told("ann").asks("Why?").fails("").asks("Hello?").answers("Yes.").likes()
     assert prompt_of(story).messages == [{"role": "user", "content": "Why?\n\nHello?"}]
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_nothing_is_published_under_a_message_without_text(text: str) -> None:
+    """The page takes none; a log that was written elsewhere may hold one."""
+    story = told("ann").asks("Why?").answers("One.").likes()
+    story.adds(MessageSent(message_id=story.id("q2"), parent_id=story.id("a1"), content=text))
+    found = outcome(story.retries("Well.").likes().asks("Go on.").answers("So.").likes())
+    assert found.labels == {"a1": True}
+    assert found.excluded_for("prompt_empty") == [("a2",), ("a3",)]
 
 
 def test_a_prompt_says_whether_a_person_wrote_some_of_it_and_which_models_did() -> None:

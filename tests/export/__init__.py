@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeler.core.events import Event
+from labeler.core.events import Event, body_json
 from labeler.export.exporter import ExportResult, export
 from labeler.export.manifest import MANIFEST_PATH, Manifest
 from labeler.simulate import simulate
 from labeler.store import Store
+from labeler.store.transfer import line_of
 from labeler.study import Study, parse_study
 from tests.stories import Story, told
 
@@ -36,6 +37,16 @@ def tell(store: Store, *streams: Sequence[Event] | Any) -> Store:
     for stream in streams:
         store.append(stream.events if hasattr(stream, "events") else stream)
     return store
+
+
+def dumped(events: Iterable[Event], path: Path) -> Path:
+    """A dump of a log that holds these events."""
+    with path.open("wb") as out:
+        for event in events:
+            body, payload = body_json(event.payload), event.payload
+            ids = (event.event_id, event.conversation_id, event.seq)
+            out.write(line_of((event.position, *ids, payload.kind, event.at, event.annotator_id, body)))
+    return path
 
 
 def simulated(store: Store, conversations: int, study: Study, seed: int = 1) -> Store:

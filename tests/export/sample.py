@@ -8,11 +8,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from labeler.core.events import body_json
 from labeler.export.exporter import export
 from labeler.store import Store
-from labeler.store.transfer import line_of, load
+from labeler.store.transfer import load
 from labeler.study import Study, parse_study
+from tests.export import dumped
 from tests.stories import Story, one_log, told
 
 PLACE = Path(__file__).parents[2] / "exports" / "sample"
@@ -104,14 +104,8 @@ def _tea() -> Story:
 def sample_log(folder: Path) -> Store:
     """The log in a fresh database, with the source id and positions that it always has."""
     stories = [_boiled_egg(), _rice(), _knife(), _bread(), _salt(), _garlic(), _omelette(), _tea()]
-    dumped = folder / "sample.jsonl"
-    with dumped.open("wb") as out:
-        for event in one_log(*stories, source_id=SOURCE_ID):
-            body, payload = body_json(event.payload), event.payload
-            ids = (event.event_id, event.conversation_id, event.seq)
-            out.write(line_of((event.position, *ids, payload.kind, event.at, event.annotator_id, body)))
     store = Store.open(f"sqlite:///{folder / 'sample.db'}")
-    load(store, dumped)
+    load(store, dumped(one_log(*stories, source_id=SOURCE_ID), folder / "sample.jsonl"))
     return store
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from labeler.core.events import Erased
 from labeler.errors import PackageError
 from labeler.export.exporter import export
 from labeler.export.manifest import same_rows
 from labeler.store import Store
+from labeler.store.transfer import load
 from tests.export import (
     KEY,
+    dumped,
     exported,
     files_of,
     judged,
@@ -22,7 +26,7 @@ from tests.export import (
     study_of,
     tell,
 )
-from tests.stories import told, told_of
+from tests.stories import one_log, told, told_of
 
 
 @pytest.fixture
@@ -168,6 +172,43 @@ def test_a_log_that_was_set_back_is_exported_whole(tmp_path: Path) -> None:
     assert exported(restored, study_of(), tmp_path / "out").position == restored.position()
     assert {row["content"] for row in rows_of(tmp_path / "out", "messages")} >= {"Question 1?"}
     assert "Question 2?" not in {row["content"] for row in rows_of(tmp_path / "out", "messages")}
+
+
+def test_a_log_that_was_set_back_and_grew_otherwise_is_exported_whole(tmp_path: Path) -> None:
+    """The position alone does not tell: the log is longer than the package again, and another one."""
+    study = study_of(dataset={"conversations_per_shard": 1})
+    store = tell(open_store(tmp_path), judged(1))
+    store.close()
+    backup = (tmp_path / "log.db").read_bytes()
+    later = tell(open_store(tmp_path), judged(2))
+    exported(later, study, tmp_path / "out")
+    later.close()
+    for path in tmp_path.glob("log.db*"):
+        path.unlink()
+    (tmp_path / "log.db").write_bytes(backup)
+    restored = tell(open_store(tmp_path), judged(3), judged(4))
+    exported(restored, study, tmp_path / "out")
+    exported(restored, study, tmp_path / "fresh")
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
+    contents = {row["content"] for row in rows_of(tmp_path / "out", "messages")}
+    assert contents >= {"Question 1?", "Question 3?", "Question 4?"}
+    assert "Question 2?" not in contents
+
+
+def test_what_became_a_tombstone_leaves_the_package(tmp_path: Path) -> None:
+    """The log ends at the same event as before: erasure keeps every position."""
+    events = one_log(judged(1), judged(2))
+    erased = [
+        replace(one, payload=Erased(erased_kind=one.payload.kind)) if one.conversation_id == "c1" else one
+        for one in events
+    ]
+    for name, history in (("whole", events), ("erased", erased)):
+        store = open_store(tmp_path, name)
+        load(store, dumped(history, tmp_path / f"{name}.jsonl"))
+        exported(store, study_of(), tmp_path / "out")
+    contents = {row["content"] for row in rows_of(tmp_path / "out", "messages")}
+    assert "Question 2?" in contents
+    assert "Question 1?" not in contents
 
 
 def test_a_file_that_is_lost_or_cut_short_is_made_again(store: Store, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ WRONG: list[tuple[str, Any]] = [
     ("excluded", []),
     ("totals", {"dpo": {"train": 3}}),
     ("totals", {"dpo": 3}),
+    ("lineage", 5),
     ("unknown", 1),
 ]
 
@@ -154,10 +155,20 @@ def test_two_files_for_one_shard_are_refused() -> None:
         Manifest.from_json(json.dumps(tree))
 
 
+def test_the_lineage_is_kept_and_a_manifest_of_old_has_none() -> None:
+    grown = manifest(shard(), lineage="abc")
+    assert Manifest.from_json(grown.to_json()) == grown
+    old = tree_of(grown)
+    del old["lineage"]
+    assert Manifest.from_json(json.dumps(old)) == manifest(shard())
+
+
 # ── comparing ──
 
 
-@pytest.mark.parametrize("change", [{"position": 99}, {"pyarrow": "27.0.0"}, {"excluded": {}}, {"study": "renamed"}])
+@pytest.mark.parametrize(
+    "change", [{"position": 99}, {"lineage": "abc"}, {"pyarrow": "27.0.0"}, {"excluded": {}}, {"study": "renamed"}]
+)
 def test_what_changes_no_row_makes_no_difference(change: dict[str, Any]) -> None:
     assert same_rows(FULL, replace(FULL, **change))
 

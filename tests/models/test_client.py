@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import ChatCompletionStreamOutput, constants
 from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference import _providers
 from huggingface_hub.inference._providers import _common
@@ -172,6 +172,26 @@ def test_whatever_comes_out_can_be_stored(text: str) -> None:
     whole.encode()
     if not any("\ud800" <= character <= "\udfff" for character in text):
         assert whole == text
+
+
+@pytest.mark.parametrize(
+    ("reason", "count", "chunk"),
+    [
+        ("stop", 10**12, Chunk("", "stop", None, 3)),
+        ("stop", -1, Chunk("", "stop", None, 3)),
+        ("stop", True, Chunk("", "stop", None, 3)),
+        (7, 2, Chunk("", "7", 2, 3)),
+        ("\ud800", 2, Chunk("", "\ufffd", 2, 3)),
+    ],
+)
+def test_what_a_server_says_of_its_answer_can_be_stored_and_exported(
+    reason: object, count: object, chunk: Chunk
+) -> None:
+    choice = {"index": 0, "delta": {"role": "assistant", "content": "So."}, "finish_reason": reason}
+    usage = {"prompt_tokens": count, "completion_tokens": 3, "total_tokens": 5}
+    output = {"id": "1", "created": 1, "model": "m", "system_fingerprint": "", "choices": [choice], "usage": usage}
+    *_, last = chunks_of([ChatCompletionStreamOutput.parse_obj_as_instance(output)], 10)
+    assert last == chunk
 
 
 def test_a_stream_without_events_is_not_an_answer() -> None:

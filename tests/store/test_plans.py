@@ -20,6 +20,7 @@ PARAMETERS: dict[str, Any] = {
     "first": 0,
     "last": 2,
     "limit": 5,
+    "position": 4,
     "seq": 1,
     "stream_id": "c1",
 }
@@ -60,6 +61,12 @@ def test_what_is_dirty_is_found_through_what_is_new(store: Store) -> None:
     assert "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
     assert "SEARCH events USING INDEX events_about_annotators (position>? AND position<?)" in plan
     assert "SEARCH touches USING PRIMARY KEY (annotator_id=?)" in plan
+
+
+def test_tombstones_are_counted_without_the_rest(store: Store) -> None:
+    assert plan_of(store, queries.tombstones) == [
+        "SEARCH events USING INDEX events_about_annotators (position>? AND position<?)"
+    ]
 
 
 def test_a_page_of_a_scan_begins_where_the_last_one_ended(store: Store) -> None:

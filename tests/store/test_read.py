@@ -195,6 +195,24 @@ def test_events_about_annotators_are_read_without_the_rest(store: Store) -> None
 # ── what an export must do again ──
 
 
+def test_two_logs_that_began_alike_have_one_lineage_until_they_part(store: Store) -> None:
+    mixed(store, votes("c1", 2))
+    begun = store.position()
+    before = store.lineage(begun)
+    mixed(store, votes("c2", 1))
+    assert store.lineage(begun) == before
+    assert store.lineage(begun + 1) != before
+
+
+def test_a_tombstone_changes_the_lineage_from_its_place_on(store: Store) -> None:
+    mixed(store, votes("c1", 3))
+    before = [store.lineage(position) for position in range(1, store.position() + 1)]
+    with store.database.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE events SET kind = '{Erased.kind}' WHERE position = 3")
+    after = [store.lineage(position) for position in range(1, store.position() + 1)]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, True, False, False]
+
+
 def test_conversations_with_new_events_are_dirty(store: Store) -> None:
     mixed(store, votes("c1", 2), votes("c2", 3), votes("c3", 2))
     position = store.position()

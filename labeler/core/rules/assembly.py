@@ -53,7 +53,7 @@ class Assembly:
             for message in path:
                 if message.id in self.reading.barred:
                     return self.reading.barred[message.id]
-        return self.prompts.of(path) or "split_conflict"
+        return self.prompts.of(path)
 
     def _pair(self, prompt: Prompt, verdict: Verdict) -> PreferencePair:
         shown = verdict.claims[0]

@@ -67,6 +67,7 @@ REASONS = {
     "answer_failed": ("R21", "the reply failed or never ended"),
     "answer_refused": ("R21", "the provider refused to answer"),
     "answer_empty": ("R21", "the answer has no text"),
+    "prompt_empty": ("R21", "a record under a message without text, which no trainer takes"),
     "answer_stopped": ("R20", "the answer was stopped midway, so it is never chosen and never a demonstration"),
     "rejected_truncated": ("R20", "a pair whose rejected side was stopped midway"),
     "truncated": ("R20", "a dislike of a stopped answer, and `kto_truncated` is off"),

@@ -25,12 +25,14 @@ class Prompts:
             self._group = text_sha256(form), split_of_form(form, self._options.salt, self._options.test_percent)
         return self._group
 
-    def of(self, path: list[Message]) -> Prompt | None:
-        """The prompt that ends with the last message of the path.
+    def of(self, path: list[Message]) -> Prompt | str:
+        """The prompt that ends with the last message of the path, or the reason why there is none.
 
-        ``None`` if the branch begins with an opener of the other split: so no prompt is ever in both. What counts is
+        A branch that begins with an opener of the other split has none: so no prompt is ever in both. What counts is
         the opener as it stands in the prompt, where neighbours of one role are merged.
         """
+        if any(message.role == "user" and not message.content.strip() for message in path):
+            return "prompt_empty"
         conversation, options = self._conversation, self._options
         started = conversation.started
         system_prompt = started.system_prompt if started else None
@@ -38,7 +40,7 @@ class Prompts:
         group_key, split = self._find_group()
         opener = _opener_in(messages, system_prompt if options.system_prompt == "merge" else None)
         if opener != self._opener and split_of(opener, options.salt, options.test_percent) != split:
-            return None
+            return "split_conflict"
         answers = [message for message in path if message.role == "assistant" and message.content.strip()]
         return Prompt(
             conversation.id,
