@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labeler.chat.desk import Receipt
-from labeler.chat.recorder import MAX_COMMENT, Claim, Recorder
+from labeler.chat.recorder import LISTED, MAX_COMMENT, Claim, Recorder
 from labeler.chat.views import Listed, Progress, Shown, View
 
-__all__ = ["MAX_COMMENT", "Claim", "Listed", "Progress", "Receipt", "Recorder", "Shown", "View"]
+__all__ = ["LISTED", "MAX_COMMENT", "Claim", "Listed", "Progress", "Receipt", "Recorder", "Shown", "View"]

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from labeler.chat.consents import Consents
@@ -21,7 +22,7 @@ from labeler.core import gestures
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, Payload, ReplyFinished, ReplyStarted, Winner
 from labeler.core.text import chat_messages
-from labeler.errors import ConsentNeeded, GestureRefused, SeqConflict
+from labeler.errors import ConsentNeeded, GestureRefused, NotFound, SeqConflict
 from labeler.ids import event_id, new_id, text_sha256
 from labeler.models import ChatModel
 from labeler.store import Store
@@ -30,6 +31,7 @@ from labeler.study import Consent, Study
 # A client's nonce holds no colon, so that no client can take the id of an event that the server itself will append.
 NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 MAX_COMMENT = 2_000
+LISTED = 50
 BUSY = "An answer is still being written. Press Stop first, or wait for its end."
 
 
@@ -83,16 +85,20 @@ class Recorder:
         with self._desk.owned(annotator_id, conversation_id):
             return self._replies.busy(conversation_id)
 
-    def conversations(self, annotator_id: str) -> list[Listed]:
-        """The annotator's conversations, latest activity first, without cleared ones."""
-        ids = self._store.conversations_of(annotator_id)
-        openers = self._store.openers(ids)
-        listed = []
-        for conversation_id in ids:
-            with self._desk.owned(annotator_id, conversation_id) as conversation:
-                if not conversation.cleared and conversation_id in openers:
+    def conversations(self, annotator_id: str, most: int = LISTED) -> tuple[list[Listed], bool]:
+        """The annotator's conversations, latest activity first, without cleared ones; and whether there are more."""
+        listed: list[Listed] = []
+        begun = self._store.conversations_of(annotator_id)
+        for ids in (begun[first : first + LISTED] for first in range(0, len(begun), LISTED)):
+            openers = self._store.openers(ids)
+            for conversation_id in ids:
+                with self._desk.owned(annotator_id, conversation_id) as conversation:
+                    if conversation.cleared or conversation_id not in openers:
+                        continue
+                    if len(listed) == most:
+                        return listed, True
                     listed.append(Listed(conversation_id, title_of(openers[conversation_id]), conversation.changed_at))
-        return listed
+        return listed, False
 
     def latest(self, annotator_id: str) -> str:
         """The conversation to open first: the last one used, or none when that one was cleared."""
@@ -261,8 +267,8 @@ class Recorder:
         """Take consent back: nothing more is collected, and nothing of theirs is exported from now on."""
         _check_nonce(nonce)
         for conversation_id in self._replies.conversations():
-            if conversation_id in self._store.conversations_of(annotator_id):
-                self._replies.stop(conversation_id)
+            with suppress(NotFound):
+                self.stop(annotator_id, conversation_id)
         self._consents.withdraw(annotator_id, nonce)
 
     # ── checks ──

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from labeler.chat import MAX_COMMENT, Recorder
+from labeler.chat import LISTED, MAX_COMMENT, Recorder
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
 from labeler.page.document import Document
@@ -78,4 +78,5 @@ def _settings(study: Study, source_id: str) -> dict[str, Any]:
         "consent": study.consent.version if study.consent else None,
         "max_message": study.max_message_chars,
         "max_comment": MAX_COMMENT,
+        "listed": LISTED,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,11 +12,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from labeler.chat import Recorder
+from labeler.chat import LISTED, Recorder
 from labeler.errors import LabelerError, StoreError
 from labeler.page.assets import FOR_EVER, Assets
 from labeler.page.gestures import NO_IDENTITY, status_of
 from labeler.page.identity import Identity
+
+AS_MANY = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,18 @@ class Routes:
         return answer({"boot": self.boot_id})
 
     def me(self, request: Request) -> Response:
-        """What the sidebar shows about the one who looks: id, counts and conversations."""
+        """What the sidebar shows about the one who looks: id, counts and the latest ``?conversations=`` of theirs."""
         annotator = self._annotator(request)
         if annotator is None:
             return refused(401, NO_IDENTITY)
+        most = request.query_params.get("conversations", "")
         try:
+            listed, more = self.recorder.conversations(annotator, int(most) if AS_MANY.fullmatch(most) else LISTED)
             body = {
                 "annotator": annotator,
                 "progress": asdict(self.recorder.progress(annotator)),
-                "conversations": [asdict(listed) for listed in self.recorder.conversations(annotator)],
+                "conversations": [asdict(each) for each in listed],
+                "more": more,
             }
         except LabelerError as error:
             return refused(status_of(error), str(error))

@@ -53,7 +53,6 @@ begun_by = (
     select(conversations.c.conversation_id)
     .where(conversations.c.annotator_id == bindparam("annotator_id"))
     .order_by(_newest.desc())
-    .limit(bindparam("limit"))
 )
 begun_upto = (
     select(conversations.c.ordinal + 1)

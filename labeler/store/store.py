@@ -149,10 +149,10 @@ class Store:
         """As ``scan``, raw: rows of ``COLUMNS``."""
         return self._pages(queries.in_order, after, self.position() if upto is None else upto)
 
-    def conversations_of(self, annotator_id: str, limit: int = 50) -> list[str]:
+    def conversations_of(self, annotator_id: str, limit: int | None = None) -> list[str]:
         """The conversations that an annotator began, the one with the newest event first."""
         with self.database.reading() as connection:
-            return list(connection.scalars(queries.begun_by, {"annotator_id": annotator_id, "limit": limit}))
+            return list(connection.scalars(queries.begun_by.limit(limit), {"annotator_id": annotator_id}))
 
     def openers(self, conversation_ids: Iterable[str]) -> dict[str, str]:
         """The text of the first user message of each conversation that has one."""

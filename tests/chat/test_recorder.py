@@ -294,7 +294,7 @@ def test_clear_closes_the_conversation_and_the_next_message_begins_another(chat:
     chat.recorder.clear("ann", chat.claim())
     assert chat.view().shown == ()
     assert chat.recorder.latest("ann") == ""
-    assert chat.recorder.conversations("ann") == []
+    assert chat.recorder.conversations("ann") == ([], False)
     chat.conversation_id = ""
     chat.ask("say: two")
     assert chat.conversation_id != first
@@ -371,7 +371,7 @@ def test_other_peoples_conversations_count_as_absent(chat: Chat, other: Chat) ->
         with pytest.raises(NotFound):
             call()  # type: ignore[operator]
     assert chat.kinds() == before
-    assert other.recorder.conversations("bob") == []
+    assert other.recorder.conversations("bob") == ([], False)
 
 
 @pytest.mark.parametrize("conversation_id", ["nobody", "ann", "0" * 36])
@@ -387,11 +387,23 @@ def test_conversations_are_listed_by_their_opener_latest_first(chat: Chat) -> No
     chat.ask("say: a\nFirst   question " + "and so on " * 20)
     chat.conversation_id = ""
     chat.ask("say: b")
-    titles = [listed.title for listed in chat.recorder.conversations("ann")]
+    titles = [listed.title for listed in chat.recorder.conversations("ann")[0]]
     assert titles[0] == "say: b"
     assert titles[1].startswith("say: a First question and so on")
     assert len(titles[1]) <= 60
     assert chat.recorder.latest("ann") == chat.conversation_id
+
+
+def test_conversations_are_listed_as_many_as_wanted_however_many_were_cleared(chat: Chat) -> None:
+    for number in range(5):
+        chat.conversation_id = ""
+        chat.ask(f"say: {number}")
+        if number in (2, 4):
+            chat.recorder.clear("ann", chat.claim())
+    wanted = ["say: 3", "say: 1", "say: 0"]
+    for most in range(5):
+        listed, more = chat.recorder.conversations("ann", most)
+        assert ([each.title for each in listed], more) == (wanted[:most], most < len(wanted))
 
 
 def test_progress_counts_what_was_done(chat: Chat) -> None:

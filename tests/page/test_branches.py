@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.model_server import ModelServer
 from tests.page.chat import Chat
 from tests.page.conftest import NewChat, kinds, stored
+from tests.page.visitor import Visitor
 from tests.served import Served
 
 
@@ -252,3 +253,21 @@ def test_the_sidebar_counts_what_was_done(chat: Chat) -> None:
     counts = chat.page.locator("#sidebar .counts")
     expect(counts).to_have_text("answers2votes1edits1comparisons1")
     expect(chat.page.locator("#sidebar")).to_contain_text("Judge kindly.")
+
+
+def test_every_conversation_can_be_reached_from_the_sidebar(chat: Chat, visitor: Visitor) -> None:
+    for number in range(52):
+        visitor.conversation = ""
+        visitor.say(f"say: Number {number}")
+    theirs = {"name": visitor.cookie.name, "value": str(visitor.cookie.value), "url": chat.address}
+    chat.page.context.add_cookies([theirs])
+    chat.page.goto("about:blank")
+    chat.open("#new")
+    expect(chat.conversations).to_have_count(50)
+    chat.press("Older conversations")
+    expect(chat.conversations).to_have_count(52)
+    expect(chat.button("Older conversations")).to_have_count(0)
+    expect(chat.conversations.nth(50)).to_be_focused()
+    chat.page.keyboard.press("Enter")
+    chat.expect_answers("Number 1")
+    expect(chat.conversations).to_have_count(52)

@@ -11,6 +11,7 @@ export const WIDE = "(min-width: 769px)"; // Gradio's own limit: below, an open 
 const SETTLE_MS = 400;
 const COUNTS = [["answers", "answers"], ["votes", "votes"], ["edits", "edits"], ["comparisons", "comparisons"]];
 let facts = null;
+let most = settings.listed; // conversations that are listed
 let timer = null;
 let shown = "";
 
@@ -40,7 +41,15 @@ function conversations() {
     return make("li", {}, link);
   });
   const list = links.length ? make("ul", {}, ...links) : make("p", { class: "quiet" }, "Nothing yet. Your conversations will be listed here.");
-  return make("nav", { "aria-labelledby": "conversations-title" }, make("h2", { id: "conversations-title" }, "Conversations"), list);
+  const older = facts.more ? [make("button", { type: "button", id: "older", onclick: showOlder }, "Older conversations")] : [];
+  return make("nav", { "aria-labelledby": "conversations-title" }, make("h2", { id: "conversations-title" }, "Conversations"), list, ...older);
+}
+
+async function showOlder() {
+  const before = facts.conversations.length;
+  most += settings.listed;
+  await load();
+  document.querySelectorAll("#sidebar-facts nav a")[before]?.focus();
 }
 
 function ago(at) {
@@ -80,7 +89,7 @@ function draw() {
 
 async function load() {
   try {
-    const response = await fetch("api/me", { cache: "no-store" });
+    const response = await fetch(`api/me?conversations=${most}`, { cache: "no-store" });
     if (response.ok) facts = await response.json();
   } catch {
     return; // the pulse says what is wrong
