@@ -127,7 +127,7 @@ class Study(_Strict):
 
     @property
     def database_url(self) -> str:
-        return self.database or f"sqlite:///.labeler/{self.name}.db"
+        return f"sqlite:///.labeler/{self.name}.db" if self.database is None else self.database
 
     def with_database(self, url: str | None) -> Study:
         """The same study on another database; ``None`` changes nothing."""
@@ -162,7 +162,7 @@ def load_study(path: Path) -> Study:
         raise StudyError(f"{path}: cannot read the study file ({reason}); name one with --config") from error
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         place = f"{path}{_yaml_place(error)}"
         raise StudyError(f"{place}: this is not YAML; mend the line or compare configs/example.yaml") from error
     if not isinstance(tree, dict):
@@ -178,7 +178,7 @@ def parse_study(tree: dict[str, Any], *, where: str = "study") -> Study:
         raise StudyError(f"{where}: {_first_problem(error)}") from error
 
 
-def _yaml_place(error: yaml.YAMLError) -> str:
+def _yaml_place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     return "" if mark is None else f", line {mark.line + 1}"
 

@@ -37,14 +37,22 @@ def what_failed(error: OSError) -> str:
 
 
 def show(line: str = "") -> None:
-    """One line of the command's result on stdout, at once even in a pipe."""
-    sys.stdout.write(f"{line}\n")
+    """One line of the command's result on stdout, at once even in a pipe. What its encoding lacks is escaped."""
+    try:
+        sys.stdout.write(f"{line}\n")
+    except UnicodeEncodeError as error:
+        sys.stdout.write(f"{line}\n".encode(error.encoding, "backslashreplace").decode(error.encoding))
     sys.stdout.flush()
 
 
 def show_json(document: Mapping[str, Any]) -> None:
-    """The documented object, and nothing else, on stdout."""
-    show(json.dumps(document, ensure_ascii=False, indent=2))
+    """The documented object, and nothing else, on stdout; JSON's own escapes stand for what its encoding lacks."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2)
+    show(text)
 
 
 @contextmanager

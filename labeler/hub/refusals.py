@@ -71,6 +71,10 @@ def judged(error: BaseException, place: Place) -> HubError:
             return _of_answer(error, place)
         case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
             return HubError(f"{place.endpoint!r} is not a Hub's address ({_first_line(error)}); check HF_ENDPOINT")
+        case httpx2.LocalProtocolError():  # its text quotes the header, and that may be the token
+            return HubError(
+                f"the request to {place.endpoint} cannot be sent; set HF_TOKEN anew, or `hf auth login` again"
+            )
         case TriedBefore() | httpx2.HTTPError():
             return Again(f"no answer from {place.endpoint} ({_first_line(error)})")
         case RuntimeError() if isinstance(error.__cause__, CLIENT_ERRORS):

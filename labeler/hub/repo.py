@@ -58,9 +58,13 @@ class DatasetRepo:
     Args:
         repo_id: ``owner/name``.
         endpoint: the Hub's address; None: HF_ENDPOINT, else the public Hub.
-        token: None: HF_TOKEN, else what ``hf auth login`` kept. It is handed to ``huggingface_hub`` and nowhere else.
+        token: None: HF_TOKEN, else what ``hf auth login`` kept. It is handed to ``huggingface_hub`` and nowhere else,
+            without white space around it, as a file that it was read from may have left there.
         private: what the repo must be, and is made as. A repo that is otherwise is never pushed to.
         timeout: seconds for each request to be answered.
+
+    Raises:
+        HubError: the token has characters that no header can carry.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class DatasetRepo:
     ) -> None:
         hook_in()
         self.private = private
-        self._api = HfApi(endpoint=endpoint, token=token)
+        self._api = HfApi(endpoint=endpoint, token=_usable(token))
         self._timeout = timeout
         self._place = Place(repo_id, self._api.endpoint)
         self._uploads = Uploads(self._api, self._place, timeout)
@@ -216,6 +220,15 @@ class DatasetRepo:
                     raise
                 return None
             return response.content
+
+
+def _usable(token: str | None) -> str | None:
+    """The token as a header can carry it. One that none can is refused here: a client that failed over it would quote
+    it, and all of it, in its error."""
+    token = (token or "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise HubError("what HF_TOKEN holds is no token: it has characters that no header can carry; set it anew")
+    return token or None
 
 
 def _is_plain_404(error: HfHubHTTPError) -> bool:

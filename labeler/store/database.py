@@ -123,15 +123,15 @@ def database_path(url: str) -> Path:
         raise StoreError(f"unknown kind of database '{parsed.drivername}'; {EXPECTED}")
     if not parsed.database or parsed.database == ":memory:":
         raise StoreError(f"the log needs a file, since memory is not durable; {EXPECTED}")
-    if parsed.query or parsed.host:
-        raise StoreError(f"a database URL has a file and nothing else; {EXPECTED}")
+    if "?" in url or parsed.host:  # what is behind it would be dropped, and another file taken than was named
+        raise StoreError(f"a database URL has a file and nothing else, a ? in its name as %3F; {EXPECTED}")
     return Path(parsed.database)
 
 
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # Not shown: what does not parse may still hold a password.
         raise StoreError(f"that database URL cannot be read; {EXPECTED}") from None
 

@@ -72,10 +72,17 @@ def dump(store: Store, out: BinaryIO) -> int:
 
 
 def line_of(row: Sequence[Any]) -> bytes:
-    """A row of ``COLUMNS`` as a line. The body is taken as it is stored."""
+    """A row of ``COLUMNS`` as a line. The body is taken as it is stored.
+
+    Raises:
+        LogError: bytes stand where text should; SQLite stores what it is given, whatever the column's type.
+    """
     *columns, body = row
-    head = orjson.dumps(dict(zip(COLUMNS, columns, strict=False)))
-    return b'%s,"body":%s}\n' % (head[:-1], body.encode())
+    try:
+        head = orjson.dumps(dict(zip(COLUMNS, columns, strict=False)))
+        return b'%s,"body":%s}\n' % (head[:-1], body.encode())
+    except (TypeError, AttributeError) as error:
+        raise LogError(f"event at position {row[0]}: bytes stand where text should; run labeler verify") from error
 
 
 def load(store: Store, path: Path) -> LoadReport:

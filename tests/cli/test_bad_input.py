@@ -55,6 +55,8 @@ def package(run: Run, log: Path, place: Path) -> Path:
         ("- a\n- b\n", "a study file holds 'key: value' lines"),
         ("", "a study file holds 'key: value' lines"),
         ("name: \udcff\n", "it is not UTF-8 text"),
+        ("name: 2026-13-45\n", "configs/local.yaml: this is not YAML; mend the line"),
+        ("name: " + "[" * 5000, "configs/local.yaml: this is not YAML; mend the line"),
     ],
 )
 def test_a_wrong_study_file_is_named_with_its_key_or_line(run: Run, place: Path, text: str, said: str) -> None:
@@ -92,7 +94,7 @@ def test_a_port_that_is_taken_is_named(run: Run) -> None:
 # ── databases ──
 
 
-@pytest.mark.parametrize("url", ["tried.db", "mysql://localhost/x", "sqlite://", "://"])
+@pytest.mark.parametrize("url", ["", "tried.db", "mysql://localhost/x", "sqlite://", "://", "sqlite:///a?.db"])
 def test_a_database_that_cannot_be_one_is_refused_with_the_form_it_should_have(run: Run, url: str) -> None:
     assert "sqlite:///" in run("simulate", "--conversations", "1", "--database", url).line
 

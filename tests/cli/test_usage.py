@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from labeler import __version__, cli
-from tests.cli.conftest import Run, Said, command, environment
+from tests.cli.conftest import Run, Said, command, environment, write_study
 
 COMMANDS = ["serve", "export", "push", "stats", "verify", "simulate", "log dump", "log load"]
 
@@ -80,6 +81,25 @@ def test_a_reader_that_leaves_early_is_no_failure_worth_words(run: Run) -> None:
         stats.stdout.close()
         assert stats.stderr.read() == ""
     assert stats.returncode != 0
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("ascii", "pl\u00e4ce \u65e5"), ("utf-8", os.fsdecode(b"pl\xe4ce"))])
+def test_what_an_encoding_lacks_is_escaped_and_no_failure(run: Run, place: Path, encoding: str, name: str) -> None:
+    write_study(place, vote_reasons=["Hilfreich \u2013 sehr", "\u65e5\u672c\u8a9e"])
+    run("simulate", "--conversations", "100")
+
+    def said(*arguments: str) -> str:
+        ran = subprocess.run(
+            command(*arguments), env=environment(PYTHONIOENCODING=encoding), capture_output=True, check=True
+        )
+        return ran.stdout.decode(encoding)
+
+    assert "Hilfreich" in said("stats")
+    assert [each["reason"] for each in json.loads(said("stats", "--json"))["reasons"]] == [
+        each["reason"] for each in json.loads(run("stats", "--json").out)["reasons"]
+    ]
+    assert json.loads(said("export", "--out", name, "--json"))["package"] == str(place / name)
+    assert "log position" in said("export", "--out", name)
 
 
 def heed_interruptions() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from labeler.errors import HubError
 from labeler.hub import DatasetRepo, Patience, Step, push, verify_remote
@@ -290,6 +291,32 @@ def test_a_token_that_may_not_write_is_told_so_before_any_data_is_sent(
     with pytest.raises(HubError, match=line):
         push(package, repo_on(hub, token=token), patience=QUICK)
     assert hub.received("xorb", "lfs_put", "xet_shard", "commit") == 0
+
+
+@pytest.mark.parametrize("token", ["hf_test\n", "\r\n hf_test\t"])
+def test_a_token_may_have_white_space_around_it(hub: HubServer, package: Path, way: str, token: str) -> None:
+    push(package, repo_on(hub, token=token), patience=QUICK)
+    assert_published_once(hub, package)
+
+
+@pytest.mark.parametrize("token", ["hf_te\nst", "hf_te\x00st", "hf_t\u00e9st", "hf_test\u2026"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_quoted(hub: HubServer, token: str) -> None:
+    with pytest.raises(HubError, match="what HF_TOKEN holds is no token") as caught:
+        repo_on(hub, token=token)
+    assert "hf_t" not in str(caught.value)
+    assert hub.seen == []
+
+
+def test_a_kept_token_that_no_header_can_carry_is_not_quoted(
+    hub: HubServer, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    kept = tmp_path / "token"
+    kept.write_text("hf_te\x00st")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(kept))
+    with pytest.raises(HubError, match="set HF_TOKEN anew, or `hf auth login` again") as caught:
+        push(package, DatasetRepo(REPO, endpoint=hub.endpoint), patience=QUICK)
+    assert "hf_te" not in str(caught.value)
 
 
 def test_a_token_for_this_repo_alone_pushes_into_a_repo_made_for_it(hub: HubServer, package: Path) -> None:

@@ -34,6 +34,7 @@ def test_a_url_names_a_file() -> None:
     assert database_path("sqlite:///.labeler/study.db") == Path(".labeler/study.db")
     assert database_path("sqlite:////var/lib/study.db") == Path("/var/lib/study.db")
     assert database_path("sqlite+pysqlite:///study.db") == Path("study.db")
+    assert database_path("sqlite:///50%25 of it%3F #2 ü.db") == Path("50% of it? #2 ü.db")
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:secret@host/db", "postgres://h/db", "postgresql+psycopg://h/db"])
@@ -52,7 +53,10 @@ def test_postgresql_is_refused_for_now(url: str) -> None:
         ("sqlite:///:memory:", "memory is not durable"),
         ("sqlite://host/x.db", "a file and nothing else"),
         ("sqlite:///x.db?mode=ro", "a file and nothing else"),
+        ("sqlite:///is it.db?", "a ? in its name as %3F"),
+        ("sqlite:///what?.db", "a ? in its name as %3F"),
         ("me:secret@nowhere", "cannot be read"),
+        ("other://me:secret@host:port/db", "cannot be read"),
         ("", "cannot be read"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from labeler.core.events import ConversationCleared, Payload, ReplyFinished, TurnUndone
-from labeler.errors import StoreError
+from labeler.errors import LogError, StoreError
 from labeler.store import Store
 from labeler.store.transfer import dump, load
 from labeler.store.verify import Report, verify_log
@@ -132,6 +133,14 @@ def test_another_beginning_is_found(sound: Store) -> None:
 def test_a_row_that_was_changed_is_found_at_its_position(sound: Store, change: str, reason: str) -> None:
     problems = tampered(sound, f"UPDATE events SET {change} WHERE position = 3")
     assert any(problem.startswith("position 3: ") and reason in problem for problem in problems)
+
+
+@pytest.mark.parametrize("column", ["event_id", "conversation_id", "seq", "kind", "at", "annotator_id", "body"])
+def test_bytes_in_the_place_of_text_are_found_and_not_dumped(sound: Store, column: str) -> None:
+    problems = tampered(sound, f"UPDATE events SET {column} = CAST({column} AS BLOB) WHERE position = 5")
+    assert "position 5: bytes stand where text should" in problems
+    with pytest.raises(LogError, match="event at position 5: bytes stand where text should; run labeler verify"):
+        dump(sound, BytesIO())
 
 
 def test_a_changed_seq_is_found(sound: Store) -> None:
