@@ -335,8 +335,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, [asdict(record) for record in self.server.owner.requests])
         elif path.endswith("/models"):
             self._json(200, {"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+        elif path.startswith("/api/models/"):
+            self._json(200, self._mapping(path.removeprefix("/api/models/")))
         else:
             self.refuse(404, "no such route")
+
+    def _mapping(self, model: str) -> dict[str, Any]:
+        """What the Hub says of a model that the provider ``together`` serves, under a name of its own."""
+        served = {"status": "live", "providerId": f"{model.replace('/', '-')}-turbo", "task": "conversational"}
+        return {"id": model, "inferenceProviderMapping": {"together": served}}
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import httpx2
-import huggingface_hub
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from labeler.errors import ModelError
 from labeler.models.client import ChatModel, Endpoint
@@ -101,10 +102,10 @@ def _key(name: str, variable: str, environ: Mapping[str, str]) -> str:
 
 def _bound_hub_calls() -> None:
     """Give a timeout to the call that asks the Hub for a provider's name of the model; it has none by default."""
-    huggingface_hub.set_client_factory(
-        lambda: httpx2.Client(
-            event_hooks={"request": [huggingface_hub.utils.hf_request_event_hook]},
-            follow_redirects=True,
-            timeout=HUB_SECONDS,
-        )
-    )
+    set_client_factory(_bounded_client)
+
+
+def _bounded_client() -> httpx2.Client:
+    client = default_client_factory()
+    client.timeout = httpx2.Timeout(HUB_SECONDS)
+    return client

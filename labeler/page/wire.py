@@ -10,14 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from labeler.chat import MAX_COMMENT
 from labeler.errors import GestureRefused
 
 Id = Annotated[str, Field(max_length=64)]
 Kind = Literal[
     "open", "new", "send", "retry", "edit", "undo", "clear", "select", "stop", "accept_consent", "withdraw_consent"
 ]
-COMMENT_BYTES = 12 * MAX_COMMENT  # a character is at most twelve bytes of JSON
 MALFORMED = "That gesture is malformed. Reload the page."
 
 

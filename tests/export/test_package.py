@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 from random import Random
+from shlex import quote
 
 import pytest
 
@@ -268,7 +269,7 @@ def on_a_disk(tmp_path: Path, size: str, then: str = "true") -> str:
     disk.mkdir()
     program.write_text(EXPORT_ONCE_MORE)
     mount = f"mount -t tmpfs -o size={size} none {disk} || exit 77"
-    run = f"{sys.executable} {program} {tmp_path} {disk}"
+    run = f"{quote(sys.executable)} {program} {tmp_path} {disk}"
     script = f"{mount}; cp -r {tmp_path}/source/. {disk} && {then} && {run}"
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script],

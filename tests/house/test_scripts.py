@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ TOOLS = ("cat", "cksum", "dirname", "grep", "mkdir", "rm", "sed", "sh", "tail", 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what scripts/setup reads, without an environment."""
+    """A copy of what scripts/setup reads, without an environment, in a folder whose name holds spaces."""
+    folder = tmp_path / "a check out"
     for path in tracked("scripts", "requirements", "pyproject.toml", "labeler/__init__.py"):
-        copy = tmp_path / path.relative_to(ROOT)
+        copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    return tmp_path
+    return folder
 
 
 def set_up(checkout: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +48,16 @@ def test_a_python_that_does_not_fit_is_named(checkout: Path) -> None:
     done = set_up(checkout, PATH=tools(checkout / "bin"), PYTHON="/bin/false")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "PYTHON=/bin/false" in done.stderr
+
+
+def test_a_set_up_with_a_closed_stdin_finds_its_python(checkout: Path) -> None:
+    python = checkout / "python"  # the real one, but for the environment that it refuses to make
+    python.write_text(f'#!/bin/sh\ncase $* in *"-m venv"*) exit 1 ;; esac\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    command = ["sh", "-c", 'exec "$0" <&-', checkout / "scripts" / "setup"]
+    environ = {"PATH": tools(checkout / "bin"), "PYTHON": str(python)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd="/")
+    assert done.stderr.splitlines()[-1] == f"setup: {python} cannot make .venv; is the disk writable?"
 
 
 def test_an_unknown_group_is_wrong_usage(checkout: Path) -> None:

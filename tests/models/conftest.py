@@ -7,12 +7,21 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from labeler.models import ChatModel, open_models
 from labeler.study import OpenAIModel
 from tests.model_server import ModelServer
 
 Ask = Callable[..., ChatModel]
+
+
+@pytest.fixture(autouse=True)
+def _own_hub_client() -> Iterator[None]:
+    """All code of a process shares one client of the Hub, and opening a model may change it: other tests get it back."""
+    yield
+    set_client_factory(default_client_factory)
 
 
 @pytest.fixture

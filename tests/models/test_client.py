@@ -7,10 +7,8 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from huggingface_hub import ChatCompletionStreamOutput, constants
-from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub import ChatCompletionStreamOutput, constants, get_session
 from huggingface_hub.inference import _providers
-from huggingface_hub.inference._providers import _common
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +16,7 @@ from labeler.errors import ModelError
 from labeler.models import Chunk, Sampling, open_models
 from labeler.models.client import chunks_of, whole_unicode
 from labeler.models.faults import NoAnswer
+from labeler.models.opening import HUB_SECONDS
 from labeler.study import HuggingFaceModel, OpenAIModel
 from tests.model_server import Answer, ModelServer, default_text
 from tests.models.conftest import Ask, answer, said
@@ -261,14 +260,11 @@ def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
 
 @pytest.fixture
 def router(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """The scripted server in the place of the Hub's router and of what the Hub knows about providers."""
+    """The scripted server in the place of the Hub, which knows the providers' names of models, and of its router."""
     root = server.base_url.removesuffix("/v1")
     monkeypatch.setattr(constants, "INFERENCE_PROXY_TEMPLATE", root + "/{provider}")
     monkeypatch.setattr(_providers.CONVERSATIONAL_AUTO_ROUTER, "base_url", root)
-    known = InferenceProviderMapping(  # type: ignore[no-untyped-call]
-        provider="together", hf_model_id="org/fox", providerId="org-fox-turbo", status="live", task="conversational"
-    )
-    monkeypatch.setitem(_common.HARDCODED_MODEL_INFERENCE_MAPPING, "together", {"org/fox": known})
+    monkeypatch.setattr(constants, "ENDPOINT", root)
     return server
 
 
@@ -287,6 +283,12 @@ def test_a_model_behind_the_hubs_router_is_asked_with_the_token_and_without_cach
     assert (request.path, request.body["model"]) == (path, asked_for)
     assert request.headers["authorization"] == "Bearer hf_test"
     assert request.headers["x-use-cache"] == "false"
+
+
+def test_the_hub_is_not_waited_for_without_end() -> None:
+    spec = HuggingFaceModel(kind="huggingface", name="fox", model="org/fox", provider="together")
+    with open_models([spec], {"HF_TOKEN": "hf_test"}):
+        assert get_session().timeout.read == HUB_SECONDS
 
 
 def test_a_hub_model_needs_a_token() -> None:
