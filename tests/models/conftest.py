@@ -19,7 +19,7 @@ Ask = Callable[..., ChatModel]
 
 @pytest.fixture(autouse=True)
 def _own_hub_client() -> Iterator[None]:
-    """All code of a process shares one client of the Hub, and opening a model may change it: other tests get it back."""
+    """A process has one client of the Hub, which opening a model may change: other tests get the first one back."""
     yield
     set_client_factory(default_client_factory)
 
