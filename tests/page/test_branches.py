@@ -127,6 +127,7 @@ def test_new_conversation_keeps_the_old_one_in_the_list(shared: Served, chat: Ch
     chat.conversations.last.click()
     chat.expect_answers("They are far.")
     assert chat.conversation_id() == first
+    assert kinds(shared, chat)[-1] == "reply_finished"
     chat.page.go_back()
     chat.expect_answers("It is wet.")
 
