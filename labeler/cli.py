@@ -120,7 +120,7 @@ def _export(study: Study, out: Path | None) -> ExportResult:
 def _repo(study: Study, repo_id: str | None) -> DatasetRepo:
     from labeler.hub import DatasetRepo  # noqa: PLC0415 - huggingface_hub takes a second
 
-    name = repo_id or study.dataset.repo
+    name = study.dataset.repo if repo_id is None else repo_id
     if name is None:
         raise HubError("no repo is named: say --repo OWNER/NAME, or set dataset.repo in the study file")
     if "/" not in name:
@@ -261,11 +261,11 @@ def verify(
     study = _study(config, database)
     problems: list[str] = []
     source_id = manifest = None
-    if _log_file(study).exists() or not (package or repo):
+    if _log_file(study).exists() or (package is None and repo is None):
         source_id = _prove_log(study, problems)
-    if package:
+    if package is not None:
         manifest = _prove_package(package, source_id, problems)
-    if repo:
+    if repo is not None:
         _prove_repo(_repo(study, repo), manifest, problems)
     for problem in problems:
         show(problem)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import load_dataset
+from datasets import IterableDataset, load_dataset
 
 from labeler.errors import PackageError
 from labeler.export.digest import RowsDigest
@@ -21,6 +23,7 @@ from labeler.export.schemas import CONFIGS, schema
 
 PROBLEMS_KEPT = 100
 _CHUNK = 1 << 20
+_LOADED_ROWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,9 @@ def _problems(package: Path, manifest: Manifest, report: Callable[[int], None]) 
             yield from _row_problems(package, file, laws)
         report(file.rows)
     named = {file.path for file in manifest.files}
-    for path in sorted(package.rglob("*.parquet")):
+    for path in sorted(package.glob("*/*.parquet")):
         name = path.relative_to(package).as_posix()
-        if SHARD_PATH.fullmatch(name) and name not in named:
+        if name not in named and (path.parent.name in CONFIGS or SHARD_PATH.fullmatch(name)):
             yield f"{name}: the manifest does not name it, but readers would load it"
     if whole:
         yield from loading_problems(package, manifest)
@@ -106,12 +109,32 @@ def loading_problems(package: Path, manifest: Manifest) -> Iterator[str]:
     """Whether ``load_dataset`` finds every config and split through the card, with the columns of its schema."""
     for config, splits in manifest.totals.items():
         try:
-            loaded = load_dataset(str(package), config, streaming=True)
-            firsts = {split: next(iter(rows)) for split, rows in loaded.items()}
+            with _silent_loading():
+                loaded = load_dataset(str(package), config, streaming=True)
+                found = {split: _columns(rows) for split, rows in loaded.items()}
         except Exception as error:  # noqa: BLE001 - a loader may fail in any way, and each is a finding
             yield f"{config}: load_dataset fails: {str(error).partition(chr(10))[0]}"
             continue
-        if set(firsts) != set(splits):
-            yield f"{config}: load_dataset finds the splits {sorted(firsts)}, the manifest has {sorted(splits)}"
-        if any(list(row) != schema(config).names for row in firsts.values()):
+        if set(found) != set(splits):
+            yield f"{config}: load_dataset finds the splits {sorted(found)}, the manifest has {sorted(splits)}"
+        if any(columns != schema(config).names for columns in found.values()):
             yield f"{config}: load_dataset gives other columns than the schema has"
+
+
+def _columns(rows: IterableDataset) -> list[str]:
+    """The columns of a split, of which one file is read to its end: what reads ahead in it is over then. Were it not,
+    it could want the interpreter back at the end of the process, and abort it."""
+    one_file = rows.shard(num_shards=rows.num_shards, index=0).with_format("arrow")
+    tables = [table.column_names for table in one_file.iter(batch_size=_LOADED_ROWS)]
+    return list(tables[0])
+
+
+@contextmanager
+def _silent_loading() -> Iterator[None]:
+    """What fails is raised, too; nobody needs it in the log of the library as well."""
+    verbosity = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(verbosity)

@@ -29,6 +29,7 @@ from labeler.store.store import Store
 from labeler.store.writer import insert_rows
 
 CHUNK_LINES = 1000
+LARGEST_SEQ = 2**63 - 1
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -50,7 +51,7 @@ class _Line(BaseModel):
     position: int
     event_id: Text
     conversation_id: Text
-    seq: Annotated[int, Field(ge=1)]
+    seq: Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
     kind: Text
     at: Annotated[str, Field(pattern=AT)]
     annotator_id: Text

@@ -252,11 +252,12 @@ def test_a_push_without_a_repo_says_how_to_name_one(run: Run, log: Path, place: 
     assert not (place / "exports").exists()
 
 
-@pytest.mark.parametrize("name", ["feedback", "a b/c", "a/b/c", "-/x", "tester/a..b"])
+@pytest.mark.parametrize("name", ["", "feedback", "a b/c", "a/b/c", "-/x", "tester/a..b"])
 def test_a_repo_name_that_cannot_be_one_is_refused_before_anything_is_asked(
     run: Run, hub: HubServer, log: Path, name: str
 ) -> None:
     assert f"'{name}'" in run("push", "--repo", name).line
+    assert f"'{name}'" in run("verify", "--repo", name).line
     assert hub.seen == []
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import get_dataset_config_names, load_dataset
+from datasets.packaged_modules.parquet.parquet import Parquet
 
 from labeler.errors import PackageError
 from labeler.export.laws import prompt_problem
@@ -129,11 +131,11 @@ def test_one_flipped_bit_is_found(package: Path) -> None:
     assert f"{file.path}: has other content than the manifest says" in problems_of(package)
 
 
-def test_a_shard_that_the_manifest_does_not_name_is_found(package: Path) -> None:
+@pytest.mark.parametrize("name", ["train-00077-0123456789ab.parquet", "train-copy.parquet"])
+def test_a_shard_that_the_manifest_does_not_name_is_found(package: Path, name: str) -> None:
     file = file_of(package, "kto")
-    stray = package / "kto" / "train-00077-0123456789ab.parquet"
-    shutil.copyfile(package / file.path, stray)
-    assert "kto/train-00077-0123456789ab.parquet: the manifest does not name it" in problems_of(package)
+    shutil.copyfile(package / file.path, package / "kto" / name)
+    assert f"kto/{name}: the manifest does not name it" in problems_of(package)
 
 
 def test_rows_that_were_exchanged_are_found_even_if_the_bytes_agree(package: Path) -> None:
@@ -187,6 +189,34 @@ def test_a_card_that_loaders_cannot_use_is_found(package: Path) -> None:
     card = (package / "README.md").read_text()
     (package / "README.md").write_text(card.replace("path: sft/train-*.parquet", "path: sft/nothing-*.parquet"))
     assert "sft: load_dataset fails" in problems_of(package)
+
+
+def test_a_failure_to_load_is_said_once(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[logging.LogRecord] = []
+    library = logging.getLogger("datasets")
+    monkeypatch.setattr(library, "callHandlers", logged.append)
+    monkeypatch.setattr(logging.getLogger(Parquet.__module__), "callHandlers", logged.append)
+    level = library.level
+    card = (package / "README.md").read_text()
+    (package / "README.md").write_text(card.replace("path: dpo/train-*", "path: kto/train-*"))
+    assert "dpo: load_dataset fails" in problems_of(package)
+    assert (logged, library.level) == ([], level)
+
+
+def test_nothing_is_read_ahead_any_more_when_a_proof_ends(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+    generate = Parquet._generate_tables
+
+    def watched(*arguments: Any, **named: Any) -> Iterator[Any]:
+        ended.append(False)
+        place = len(ended) - 1
+        yield from generate(*arguments, **named)
+        ended[place] = True
+
+    monkeypatch.setattr(Parquet, "_generate_tables", watched)
+    assert verify_package(package).problems == ()
+    assert ended
+    assert all(ended)
 
 
 def test_a_card_that_leaves_a_split_out_is_found(package: Path) -> None:

@@ -201,6 +201,7 @@ BAD_LINES: dict[str, tuple[int, Callable[[Line], Any], str]] = {
     "unknown kind": (3, put(kind="vote_counted"), "unknown event kind 'vote_counted'"),
     "another kind": (3, put(kind="vote_cast"), "event kind 'vote_cast'"),
     "seq zero": (3, put(seq=0), "key 'seq'"),
+    "seq too large": (3, put(seq=10**30), "key 'seq'"),
     "seq taken": (3, put(seq=1), "seq 1 of c1 where 2 should be"),
     "seq gap": (3, put(seq=5), "seq 5 of c1 where 2 should be"),
     "time": (3, put(at="2026-11-22 10:00"), "key 'at'"),
