@@ -260,11 +260,11 @@ def verify(
     """
     study = _study(config, database)
     problems: list[str] = []
-    source_id = manifest = None
+    proven = manifest = None
     if _log_file(study).exists() or (package is None and repo is None):
-        source_id = _prove_log(study, problems)
+        proven = _prove_log(study, problems)
     if package is not None:
-        manifest = _prove_package(package, source_id, problems)
+        manifest = _prove_package(package, proven, problems)
     if repo is not None:
         _prove_repo(_repo(study, repo), manifest, problems)
     for problem in problems:
@@ -274,7 +274,8 @@ def verify(
         raise LogError(f"{problems[0]}{more}")
 
 
-def _prove_log(study: Study, problems: list[str]) -> str:
+def _prove_log(study: Study, problems: list[str]) -> tuple[str, int]:
+    """The log's source id and the position up to which it was read."""
     from labeler.store.verify import verify_log  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
 
     with _log_of(study) as store:
@@ -285,24 +286,27 @@ def _prove_log(study: Study, problems: list[str]) -> str:
         if proven.ok:
             held = f"{proven.position:,} events in {proven.conversations:,} conversations"
             show(f"{where}: sound, {held}, sha256 of its dump {proven.digest}")
-        return store.source_id
+        return store.source_id, proven.position
 
 
-def _prove_package(package: Path, source_id: str | None, problems: list[str]) -> Manifest:
+def _prove_package(package: Path, log: tuple[str, int] | None, problems: list[str]) -> Manifest:
     from labeler.export.proof import verify_package  # noqa: PLC0415 - pyarrow takes longer than --version may
 
     with progress("reading the package") as bar:
         proven = verify_package(package, report=bar.advance)
+    manifest = proven.manifest
     found = list(proven.problems)
-    if source_id not in (None, proven.manifest.source_id):
-        found.append(f"it was made from another log (source {proven.manifest.source_id})")
+    if log is not None:
+        source_id, position = log
+        if source_id != manifest.source_id:
+            found.append(f"it was made from another log (source {manifest.source_id})")
+        elif position < manifest.position:
+            found.append(f"it was made at log position {manifest.position:,}, but the log ends at {position:,}")
     problems += [f"{package}: {problem}" for problem in found]
     if not found:
-        held = (
-            f"{proven.rows:,} rows in {len(proven.manifest.files):,} files, log position {proven.manifest.position:,}"
-        )
+        held = f"{proven.rows:,} rows in {len(manifest.files):,} files, log position {manifest.position:,}"
         show(f"{package}: sound, {held}")
-    return proven.manifest
+    return manifest
 
 
 def _prove_repo(repo: DatasetRepo, manifest: Manifest | None, problems: list[str]) -> None:

@@ -206,6 +206,18 @@ def test_a_package_of_another_log_is_told_apart(run: Run, package: Path) -> None
     assert "it was made from another log" in said.line
 
 
+def test_a_log_that_lost_its_end_is_told_beside_the_package_it_made(run: Run, log: Path, package: Path) -> None:
+    with sqlite3.connect(log) as connection:
+        [triggers] = connection.execute("SELECT group_concat(name) FROM sqlite_master WHERE type = 'trigger'")
+        for trigger in triggers[0].split(","):
+            connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute("DELETE FROM events WHERE position = (SELECT max(position) FROM events)")
+    connection.close()
+    said = run("verify", "--package", "exports/tried")
+    assert "exports/tried: it was made at log position " in said.out
+    assert ", but the log ends at " in said.out
+
+
 def test_a_tampered_log_does_not_pass_for_sound(run: Run, log: Path) -> None:
     with sqlite3.connect(log) as connection:
         connection.execute("UPDATE events SET body = replace(body, ':1,', ':9,') WHERE kind = 'vote_cast'")
