@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -74,6 +75,15 @@ def _root(
     ] = False,
 ) -> None:
     """Collect human feedback in a chat page and publish it as preference data that trainers take as it is."""
+    _check_endpoint(os.environ.get("HF_ENDPOINT", ""))
+
+
+def _check_endpoint(address: str) -> None:
+    """``huggingface_hub`` parses HF_ENDPOINT when it is imported, and every command may import it."""
+    try:
+        urlsplit(address).port  # noqa: B018 - looking at it is what parses it
+    except ValueError as error:
+        raise HubError(f"'{address}' is not a Hub's address ({error}); check HF_ENDPOINT") from error
 
 
 # ── what commands share ──

@@ -161,13 +161,33 @@ def load_study(path: Path) -> Study:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise StudyError(f"{path}: cannot read the study file ({reason}); name one with --config") from error
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _Loader)
+    except _KeyAgain as error:
+        raise StudyError(f"{path}{_yaml_place(error)}: {error.problem} stands here again; keep one") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         place = f"{path}{_yaml_place(error)}"
         raise StudyError(f"{place}: this is not YAML; mend the line or compare configs/example.yaml") from error
     if not isinstance(tree, dict):
         raise StudyError(f"{path}: a study file holds 'key: value' lines; compare configs/example.yaml")
     return parse_study(tree, where=str(path))
+
+
+class _KeyAgain(yaml.MarkedYAMLError):
+    """A key stands in one mapping twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's own loaders let the later of two equal keys win, and whoever wrote the first never learns of it."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise _KeyAgain(problem=f"key '{name}'", problem_mark=key.start_mark)
+            seen.add(name)
+        return node
 
 
 def parse_study(tree: dict[str, Any], *, where: str = "study") -> Study:

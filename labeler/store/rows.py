@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -13,9 +14,7 @@ from labeler.errors import LogError, StoreError
 
 COLUMNS = ("position", "event_id", "conversation_id", "seq", "kind", "at", "annotator_id", "body")
 
-# The form of ``at``, and of no other time: so that times sort as text and dump byte for byte.
-AT = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{6}Z$"
-is_at = re.compile(AT).fullmatch
+_AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 # A row that has no position yet: COLUMNS without the first.
 Draft = tuple[str, str, int, str, str, str, str]
@@ -33,6 +32,21 @@ class Row(NamedTuple):
     body: str
 
 
+def checked_at(at: str) -> str:
+    """A time as the log has it: in one form only, so that times sort as text and dump byte for byte.
+
+    Raises:
+        ValueError: another form, or a day or hour that no calendar has.
+    """
+    try:
+        if _AT.fullmatch(at) is None:
+            raise ValueError
+        datetime.fromisoformat(at)
+    except ValueError:
+        raise ValueError(f"{at!r} is no time of the form 2026-11-22T10:00:00.000000Z") from None
+    return at
+
+
 def drafts_of(new: Iterable[NewEvent]) -> list[Draft]:
     """The rows of new events.
 
@@ -47,13 +61,19 @@ def drafts_of(new: Iterable[NewEvent]) -> list[Draft]:
 
 
 def _draft(event: NewEvent) -> Draft:
-    if not is_at(event.at):
-        raise ValueError(f"its time {event.at!r} is not of the form 2026-11-22T10:00:00.000000Z")
     payload = event.payload
     body = body_json(payload)
     # The driver would find this out too, but for a whole group of other people's gestures at once.
     (body + event.conversation_id + event.annotator_id + event.event_id).encode()
-    return (event.event_id, event.conversation_id, event.seq, payload.kind, event.at, event.annotator_id, body)
+    return (
+        event.event_id,
+        event.conversation_id,
+        event.seq,
+        payload.kind,
+        checked_at(event.at),
+        event.annotator_id,
+        body,
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
@@ -23,7 +23,7 @@ from labeler.errors import LogError
 from labeler.store import queries
 from labeler.store.beginning import check_beginning
 from labeler.store.index import DERIVED
-from labeler.store.rows import AT, COLUMNS, Draft
+from labeler.store.rows import COLUMNS, Draft, checked_at
 from labeler.store.schema import events
 from labeler.store.store import Store
 from labeler.store.writer import insert_rows
@@ -53,7 +53,7 @@ class _Line(BaseModel):
     conversation_id: Text
     seq: Annotated[int, Field(ge=1, le=LARGEST_SEQ)]
     kind: Text
-    at: Annotated[str, Field(pattern=AT)]
+    at: Annotated[str, AfterValidator(checked_at)]
     annotator_id: Text
     body: dict[str, Any]
 
@@ -138,7 +138,8 @@ def _row(number: int, line: bytes) -> Draft:
 def _problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"key '{where}': {first['msg']}" if where else f"this is not an event in JSON ({first['msg']})"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"key '{where}': {message}" if where else f"this is not an event in JSON ({message})"
 
 
 def _body(body: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from labeler.ids import text_sha256
 from labeler.store import queries
 from labeler.store.beginning import check_beginning
 from labeler.store.index import differences
-from labeler.store.rows import event_from, is_at
+from labeler.store.rows import checked_at, event_from
 from labeler.store.schema import ABOUT_ANNOTATORS
 from labeler.store.store import Store
 from labeler.store.transfer import line_of
@@ -141,8 +141,10 @@ def _no_text(row: RawRow) -> bool:
 
 def _row_problems(row: RawRow) -> Iterator[str]:
     position, _, _, _, kind, at, _, body = row
-    if not is_at(at):
-        yield f"its time '{at}' is not of the form of times"
+    try:
+        checked_at(at)
+    except ValueError as error:
+        yield str(error)
     try:
         members = orjson.loads(body)
         check_beginning(position, tuple(row[1:]), parse(kind, members))

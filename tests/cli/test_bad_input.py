@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from labeler.store import Store
-from tests.cli.conftest import Run, Said, write_study
+from tests.cli.conftest import Run, Said, command, environment, write_study
 from tests.hub_server import HubServer
 
 SomeDisk = Callable[..., Said]
@@ -52,6 +53,8 @@ def package(run: Run, log: Path, place: Path) -> Path:
         ("name: x\nmodels:\n  - {name: m, kind: oracle}\n", "key 'models.0'"),
         ("name: x\nmodels:\n  - {name: m, kind: local, path: 3}\n", "key 'models.0.local.path'"),
         ("name: [x\n", "configs/local.yaml, line 2: this is not YAML; mend the line"),
+        ("name: x\ntitle: X\nname: y\n", "configs/local.yaml, line 3: key 'name' stands here again; keep one"),
+        ("rules: {seed: 1, seed: 2}\n", "configs/local.yaml, line 1: key 'seed' stands here again; keep one"),
         ("- a\n- b\n", "a study file holds 'key: value' lines"),
         ("", "a study file holds 'key: value' lines"),
         ("name: \udcff\n", "it is not UTF-8 text"),
@@ -268,6 +271,20 @@ def test_a_repo_name_that_cannot_be_one_is_refused_before_anything_is_asked(
     assert f"'{name}'" in run("push", "--repo", name).line
     assert f"'{name}'" in run("verify", "--repo", name).line
     assert hub.seen == []
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999", "http://127.0.0.1:port", "http://[::1"])
+@pytest.mark.parametrize("arguments", [("export",), ("push", "--repo", "tester/feedback")], ids=["export", "push"])
+def test_an_endpoint_that_is_no_address_is_said_in_one_line(
+    log: Path, address: str, arguments: tuple[str, ...]
+) -> None:
+    # In a process of its own: the client fails while it is imported, and here it is imported already.
+    ran = subprocess.run(
+        command(*arguments), env=environment(HF_ENDPOINT=address), capture_output=True, text=True, check=False
+    )
+    said = Said(ran.returncode, ran.stdout, ran.stderr)
+    assert said.line.startswith(f"'{address}' is not a Hub's address (")
+    assert said.line.endswith("; check HF_ENDPOINT")
 
 
 def test_a_token_without_rights_is_said_and_never_shown(

@@ -228,8 +228,9 @@ def test_in_a_group_only_those_to_blame_are_refused(store: Store) -> None:
     [
         (made("e1", payload=MessageSent(message_id="m", parent_id=None, content="half \ud83c")), "lone surrogate"),
         (made("e1", annotator="half \ud83c"), "lone surrogate"),
-        (made("e1", at="yesterday"), "'yesterday' is not of the form"),
-        (made("e1", at="2026-11-22T10:00:00.000000Z\n"), "is not of the form"),
+        (made("e1", at="yesterday"), "'yesterday' is no time of the form"),
+        (made("e1", at="2026-11-22T10:00:00.000000Z\n"), "is no time of the form"),
+        (made("e1", at="2026-02-30T10:00:00.000000Z"), "is no time of the form"),
         (
             made("e1", payload=ReplyFinished(message_id="m", content="", status="complete", latency_ms=float("nan"))),  # type: ignore[arg-type]
             "JSON compliant",
@@ -239,7 +240,7 @@ def test_in_a_group_only_those_to_blame_are_refused(store: Store) -> None:
             "serializable",
         ),
     ],
-    ids=["text", "annotator", "time", "time and more", "number", "type"],
+    ids=["text", "annotator", "time", "time and more", "no such day", "number", "type"],
 )
 def test_what_cannot_be_written_is_refused_alone(store: Store, odd: NewEvent, reason: str) -> None:
     with store.database.writing():

@@ -127,7 +127,8 @@ def test_another_beginning_is_found(sound: Store) -> None:
         ("body = replace(body, '\"content\"', '\"contents\"')", "unexpected keyword argument 'contents'"),
         ("body = replace(body, '\"Why?\"', '7')", "key 'content' has a wrong value or type"),
         ("kind = 'message_sent_twice'", "unknown event kind 'message_sent_twice'"),
-        ("at = '2026'", "its time '2026' is not of the form of times"),
+        ("at = '2026'", "'2026' is no time of the form"),
+        ("at = '2026-13-45T10:00:00.000000Z'", "'2026-13-45T10:00:00.000000Z' is no time of the form"),
     ],
 )
 def test_a_row_that_was_changed_is_found_at_its_position(sound: Store, change: str, reason: str) -> None:
