@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import sys
 from typing import Any
 
 PARENT_CHECK_SECONDS = 1.0
@@ -33,10 +34,10 @@ def main() -> None:
     else:
         report = {"url": server.listening_address}
     print(json.dumps(report), file=answers, flush=True)
-    if "url" in report:
-        wait_for_end(parent)
-    # Without the destructors of llama.cpp: they wait for running answers, and nobody reads those any more.
-    os._exit(0 if "url" in report else 1)
+    if "url" not in report:
+        sys.exit(1)  # with the destructors of llama.cpp: a thread of its own still writes what it has to say
+    wait_for_end(parent)
+    os._exit(0)  # without them: they wait for running answers, and nobody reads those any more
 
 
 def start(wanted: dict[str, Any]) -> Any:
