@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 
 from labeler.chat import Recorder
 from labeler.core.events import ReplyFinished
-from labeler.errors import GestureRefused
+from labeler.errors import GestureRefused, StoreError
+from labeler.store import Store
 from tests.chat.conftest import Chat, eventually
 from tests.model_server import ModelServer
 
@@ -109,6 +112,26 @@ def test_shutdown_stores_running_answers_as_stopped(chat: Chat, recorder: Record
     recorder.close()
     assert finished(chat).status == "stopped"
     assert finished(chat).content.split() == ["one", "two"]
+
+
+def test_shutdown_stores_an_answer_that_had_ended_and_was_refused(
+    chat: Chat, recorder: Recorder, server: ModelServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.begin("gate: hold 1\nsay: precious words")
+    broken: Future[object] = Future()
+    broken.set_exception(StoreError("the disk is full"))
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "submit", lambda events: broken)
+        server.release("hold")
+        eventually(lambda: chat.last().error == "the disk is full")
+    recorder.close()
+    assert (finished(chat).status, finished(chat).content) == ("complete", "precious words")
+
+
+def test_an_answer_that_ends_while_the_server_drains_is_stored(chat: Chat, recorder: Recorder) -> None:
+    recorder.close()
+    assert chat.ask("say: late words").status == "complete"
+    assert finished(chat).content == "late words"
 
 
 def test_a_conversation_whose_model_left_the_study_says_so(chat: Chat, recorder: Recorder) -> None:
