@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from labeler.app import utc_now
 from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder
 from labeler.core.conversation import replay
+from labeler.core.events import Event as StoredEvent
 from labeler.core.events import ReplyFinished, ReplyStarted
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.models import open_models
@@ -449,6 +451,28 @@ def test_withdrawn_consent_closes_the_chat_to_votes_too(consenting: Chat) -> Non
     consenting.recorder.withdraw_consent("ann", consenting.nonce())
     with pytest.raises(ConsentNeeded):
         consenting.vote(answer.id, 1)
+
+
+def test_a_consent_that_is_read_while_it_is_withdrawn_does_not_come_back(
+    consenting: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consenting.recorder.give_consent("ann", consenting.nonce(), "1")
+    load, read, withdrawn = store.load, Event(), Event()
+
+    def slowly(stream_id: str) -> list[StoredEvent]:
+        events = load(stream_id)
+        if not read.is_set():
+            read.set()
+            withdrawn.wait(0.5)  # longer only where the withdrawal has to wait for this
+        return events
+
+    monkeypatch.setattr(store, "load", slowly)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(consenting.recorder.consent_needed, "ann")
+        assert read.wait(WAIT)
+        consenting.recorder.withdraw_consent("ann", consenting.nonce())
+        withdrawn.set()
+    assert consenting.recorder.consent_needed("ann") is not None
 
 
 def test_a_new_version_asks_again(consenting: Chat, server: ModelServer, store: Store) -> None:
