@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from labeler.errors import PackageError
 START = "<!-- labeler:generated:start -->"
 END = "<!-- labeler:generated:end -->"
 _FENCE = "---\n"
+# As the Hub reads it: blank lines may stand before, spaces behind the second fence, and nothing at all after it.
+_FRONT = re.compile(r"\s*---\n(?:(.*?)\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,13 @@ def with_words_of(generated: str, written: str) -> str:
 
 
 def _front(text: str) -> tuple[dict[str, Any], str]:
-    if not text.startswith(_FENCE):
-        return {}, text
-    block, fence, body = text.removeprefix(_FENCE).partition(f"\n{_FENCE}")
-    if not fence:
+    found = _FRONT.match(text)
+    if found is None:
         return {}, text
     try:
-        front = yaml.safe_load(block) or {}
+        front = yaml.safe_load(found[1] or "") or {}
     except yaml.YAMLError as error:
         raise PackageError("README.md: the front matter is not YAML; mend it or delete the file") from error
     if not isinstance(front, dict):
         raise PackageError("README.md: the front matter must be 'key: value' lines; mend it or delete the file")
-    return front, body
+    return front, text[found.end() :]

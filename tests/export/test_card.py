@@ -249,6 +249,19 @@ def test_words_survive_being_taken_apart_and_put_together(words: str) -> None:
     assert str(parse(card)) == card
 
 
+@pytest.mark.parametrize("ending", ["---", "---\n", "--- \t\n\nHello\n", "---\r\nHello"], ids=repr)
+@pytest.mark.parametrize("start", ["---\nlicense: mit\n", "\n\n---\r\nlicense: mit\r\n"], ids=repr)
+def test_front_matter_is_found_wherever_the_hub_finds_it(start: str, ending: str) -> None:
+    card = parse(start + ending)
+    assert card.front == {"license": "mit"}
+    assert DatasetCard(start + ending).data.get("license") == "mit"
+    assert "---" not in card.before
+
+
+def test_front_matter_may_be_empty() -> None:
+    assert (parse("---\n---\nHello\n").front, parse("---\n---\nHello\n").before) == ({}, "Hello\n\n")
+
+
 def test_front_matter_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(PackageError, match="key: value"):
         parse("---\n- a\n- b\n---\n")
