@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +49,19 @@ def parse(text: str) -> Readme:
 def with_words_of(generated: str, written: str) -> str:
     """The card ``generated`` with a person's part taken from the card ``written``: what a push sends.
 
-    Front matter keys that only the written card has are kept; of the others the generated ones stand.
+    Front matter keys that only the written card has are kept, and tags join; of the others the generated ones stand.
     """
     new, old = parse(generated), parse(written)
     front = {**new.front, **{key: value for key, value in old.front.items() if key not in new.front}}
+    if "tags" in new.front:
+        front["tags"] = joined_tags(new.front["tags"], old.front)
     return str(Readme(front, old.before, new.generated, old.after))
+
+
+def joined_tags(ours: Sequence[str], written: Mapping[str, Any]) -> list[str]:
+    """Our tags, and behind them those that a person has added to the front matter of a card."""
+    tags = written.get("tags")
+    return [*ours, *(tag for tag in tags if tag not in ours)] if isinstance(tags, list) else [*ours]
 
 
 def _front(text: str) -> tuple[dict[str, Any], str]:
