@@ -72,11 +72,14 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
 def cookie_secret(path: Path = SECRET_FILE) -> bytes:
     """The key that signs annotators' cookies, made on first use and readable by its owner only."""
     try:
-        return path.read_bytes()
+        secret = path.read_bytes()
     except FileNotFoundError:
         return _new_secret(path)
     except OSError as error:
         raise LabelerError(f"{path}: cannot read the cookie secret ({error.strerror})") from error
+    if len(secret) < SECRET_BYTES:  # whoever guesses it can be anybody
+        raise LabelerError(f"{path}: the cookie secret is cut short; restore it, or delete the file for a new one")
+    return secret
 
 
 def _new_secret(path: Path) -> bytes:
@@ -87,6 +90,8 @@ def _new_secret(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()

@@ -75,6 +75,13 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -
     assert is_loopback(host) is expected
 
 
+@pytest.mark.parametrize("rest", [b"", b"sixteen bytes..."])
+def test_a_cookie_secret_that_lost_its_end_is_refused(tmp_path: Path, rest: bytes) -> None:
+    (tmp_path / "secret").write_bytes(rest)
+    with pytest.raises(LabelerError, match="cut short"):
+        cookie_secret(tmp_path / "secret")
+
+
 def test_the_cookie_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "secret"
     first = cookie_secret(path)
