@@ -505,6 +505,18 @@ def test_after_a_store_failure_the_fold_is_what_the_log_says(
     assert chat.last().vote == 1
 
 
+def test_a_vote_that_nobody_waits_for_any_more_is_stored_without_a_word(
+    chat: Chat, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = chat.ask("say: one")
+    with store.database.writing():  # so that the page gives up first
+        receipt = chat.recorder.vote("ann", chat.nonce(), chat.conversation_id, answer.id, 1)
+        receipt.cancel()
+    eventually(lambda: chat.kinds()[-1] == "vote_cast")
+    chat.vote(answer.id, 0)
+    assert caplog.records == []
+
+
 def test_an_answer_that_cannot_be_stored_is_kept_and_stored_later(
     chat: Chat, store: Store, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
