@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -23,17 +22,12 @@ from labeler.chat import Recorder
 from labeler.errors import LabelerError
 from labeler.models import open_models
 from labeler.page import build_page
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.study import Study
 
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
 DRAIN_SECONDS = 4
-
-
-def utc_now() -> str:
-    """The time as events keep it: UTC, fixed width, so that it sorts as text."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,7 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
     """
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(study.database_url, clock=utc_now))
+        store = stack.enter_context(Store.open(study.database_url))
         models = stack.enter_context(open_models(study.models, os.environ if environ is None else environ))
         recorder = Recorder(study, store, models, clock=utc_now)
         stack.callback(recorder.close)

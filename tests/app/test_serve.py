@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labeler.app import cookie_secret, is_loopback, serve, utc_now
+from labeler.app import cookie_secret, is_loopback, serve
 from labeler.errors import LabelerError
+from labeler.store import utc_now
 from labeler.study import parse_study
 from tests.model_server import ModelServer
 from tests.served import Served

@@ -8,14 +8,13 @@ from threading import Event
 
 import pytest
 
-from labeler.app import utc_now
 from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder
 from labeler.core.conversation import replay
 from labeler.core.events import Event as StoredEvent
 from labeler.core.events import ReplyFinished, ReplyStarted
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.models import open_models
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.store.verify import verify_log
 from labeler.study import Study
 from tests.chat.conftest import WAIT, Chat, eventually, study_for
