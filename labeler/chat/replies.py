@@ -194,6 +194,8 @@ def _write(reply: Reply) -> bool:
     try:
         with closing(reply.model.stream(reply.messages, reply.sampling)) as stream:
             reply.stream = stream
+            if reply.end is not None:  # stopped before there was anything to close
+                return False
             for chunk in stream:
                 if not reply.take(chunk):
                     return False

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
 from labeler.chat import Recorder
 from labeler.core.events import ReplyFinished
 from labeler.errors import GestureRefused, StoreError
+from labeler.models import Answer
 from labeler.store import Store
-from tests.chat.conftest import Chat, eventually
+from tests.chat.conftest import WAIT, Chat, eventually
 from tests.model_server import ModelServer
 
 
@@ -38,6 +41,25 @@ def test_stop_ends_a_model_that_hangs_at_once(chat: Chat, server: ModelServer) -
     eventually(lambda: server.requests[-1].outcome == "client-gone", seconds=3)
     chat.recorder.undo("ann", chat.claim())
     assert chat.ask("say: usable").text == "usable"
+
+
+def test_an_answer_that_is_stopped_before_the_model_is_asked_asks_nobody(
+    chat: Chat, server: ModelServer, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, stopped = recorder._models["scripted"], threading.Event()
+    stream = model.stream
+
+    def late(*asked: Any) -> Answer:
+        stopped.wait(WAIT)
+        return stream(*asked)
+
+    monkeypatch.setattr(model, "stream", late)
+    answer = chat.begin("fault: hang")
+    [writer] = [thread for thread in threading.enumerate() if thread.name == f"reply-{answer.id}"]
+    chat.recorder.stop("ann", chat.conversation_id)
+    stopped.set()
+    writer.join(WAIT)
+    assert server.requests == []
 
 
 def test_stopping_twice_or_with_nothing_running_is_nothing(chat: Chat) -> None:
