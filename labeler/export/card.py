@@ -264,7 +264,7 @@ def _rights(study: Study, tally: Tally) -> list[str]:
     license = study.dataset.license
     versions = sorted({version for config in TRAINER_CONFIGS for version in below(tally, f"consent/{config}")})
     asked = (
-        f"Nothing was collected before an annotator accepted the study's consent text (now version "
+        f"Here is the work of those annotators only who accepted the study's consent text (now version "
         f"{study.consent.version}); rows carry the versions that were accepted"
         + (f": {', '.join(versions)}." if versions else ".")
         if study.consent
