@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -23,17 +22,12 @@ from labeler.chat import Recorder
 from labeler.errors import LabelerError
 from labeler.models import open_models
 from labeler.page import build_page
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.study import Study
 
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
 DRAIN_SECONDS = 4
-
-
-def utc_now() -> str:
-    """The time as events keep it: UTC, fixed width, so that it sorts as text."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,7 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
     """
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(study.database_url, clock=utc_now))
+        store = stack.enter_context(Store.open(study.database_url))
         models = stack.enter_context(open_models(study.models, os.environ if environ is None else environ))
         recorder = Recorder(study, store, models, clock=utc_now)
         stack.callback(recorder.close)
@@ -72,11 +66,14 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
 def cookie_secret(path: Path = SECRET_FILE) -> bytes:
     """The key that signs annotators' cookies, made on first use and readable by its owner only."""
     try:
-        return path.read_bytes()
+        secret = path.read_bytes()
     except FileNotFoundError:
         return _new_secret(path)
     except OSError as error:
         raise LabelerError(f"{path}: cannot read the cookie secret ({error.strerror})") from error
+    if len(secret) < SECRET_BYTES:  # whoever guesses it can be anybody
+        raise LabelerError(f"{path}: the cookie secret is cut short; restore it, or delete the file for a new one")
+    return secret
 
 
 def _new_secret(path: Path) -> bytes:
@@ -87,6 +84,8 @@ def _new_secret(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()

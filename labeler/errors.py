@@ -11,6 +11,7 @@ LabelerError
 │   └── ConsentNeeded     nothing is collected before the consent text is accepted
 ├── ModelError            a model cannot be started, refused, or died
 ├── PackageError          a package cannot be written or read
+│   └── NewerPackage      a newer labeler made it
 └── HubError              the Hub refused, or cannot be reached
 """
 
@@ -59,6 +60,10 @@ class ModelError(LabelerError):
 
 class PackageError(LabelerError):
     """A package cannot be staged, swapped in, or read."""
+
+
+class NewerPackage(PackageError):
+    """A package, here or published, was made by a newer labeler, which knows more than this one can keep."""
 
 
 class HubError(LabelerError):

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from labeler.core.conversation import ComparisonFact, Conversation, Message, VoteFact, replay
+from labeler.core.events import LogStarted
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of
@@ -57,12 +58,13 @@ def statistics(store: Store, study: Study, *, report: Callable[[int], None] = la
     dataset = study.dataset
     options = Options(**study.rules.model_dump(), test_percent=dataset.test_percent, salt=dataset.salt)
     tally = Tally()
-    tally.kinds["log_started"] = 1
     tally.kinds.update(event.payload.kind for event in about_annotators)
     for conversation in _conversations(store, tally.kinds, position):
         tally.take(conversation)
         tally.take_records(derive(conversation, standing, options))
         report(1)
+    # What is left begins a log: this one, and each that was loaded into it.
+    tally.kinds[LogStarted.kind] = position - tally.kinds.total()
     return {"study": study.name, "source_id": store.source_id, "position": position, **tally.summary()}
 
 

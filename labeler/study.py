@@ -179,7 +179,7 @@ class _KeyAgain(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """YAML's own loaders let the later of two equal keys win, and whoever wrote the first never learns of it."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # a name or nothing; the stubs say otherwise
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:

@@ -75,14 +75,15 @@ class Consents:
         raise StoreError("The database is too busy to take this. Try again.")
 
     def _annotator(self, annotator_id: str) -> _Annotator:
-        known = self._known.get(annotator_id)
-        if known is None:
-            known = _fold(self._store.load(annotator_id))
-            with self._lock:
-                if len(self._known) >= KNOWN_ANNOTATORS:
-                    self._known.clear()
-                self._known[annotator_id] = known
-        return known
+        return self._known.get(annotator_id) or self._read(annotator_id)
+
+    def _read(self, annotator_id: str) -> _Annotator:
+        """Read and remember under one lock: what was read before somebody's word was stored is forgotten after it."""
+        with self._lock:
+            if len(self._known) >= KNOWN_ANNOTATORS:
+                self._known.clear()
+            known = self._known[annotator_id] = _fold(self._store.load(annotator_id))
+            return known
 
     def _forget(self, annotator_id: str) -> None:
         with self._lock:

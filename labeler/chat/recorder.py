@@ -240,6 +240,7 @@ class Recorder:
         self._check(annotator_id, nonce)
         appended = self._desk.append(Gesture(annotator_id, nonce, conversation_id, decide))
         receipt: Future[Receipt] = Future()
+        receipt.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
 
         def settle(done: Future[list[Event]]) -> None:
             error = done.exception()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from labeler.core.events import ReplyFinished, Status
@@ -137,10 +137,8 @@ class Replies:
             StoreError: its end could not be stored; it stays and is tried again.
         """
         reply = self.of(conversation_id)
-        if reply is None or not reply.finish("stopped"):
+        if reply is None or not _stopped(reply):
             return
-        if reply.stream is not None:
-            reply.stream.close()  # a model that hangs would hold its connection until the timeout
         try:
             self._store(reply)
         except StoreError:
@@ -148,24 +146,25 @@ class Replies:
             raise
 
     def close(self) -> None:
-        """Stop all. What the store refuses now is lost with the process, as if it had been killed."""
+        """Stop all, and store every end that is not stored yet. What the store refuses now is lost with the process, as
+        if it had been killed."""
         self._closing.set()
-        for conversation_id in list(self._running):
-            try:
-                self.stop(conversation_id)
-            except StoreError:
-                continue  # unfinished in the log: it counts as failed
+        for reply in list(self._running.values()):
+            _stopped(reply)
+            with suppress(StoreError):  # unfinished in the log: it counts as failed
+                self._store(reply)
 
     def _run(self, reply: Reply) -> None:
         if _write(reply):
             self._store_until_done(reply)
 
     def _store_until_done(self, reply: Reply) -> None:
-        while not self._closing.is_set():
+        while True:
             try:
                 return self._store(reply)
             except StoreError:
-                self._closing.wait(STORE_AGAIN_SECONDS)
+                if self._closing.wait(STORE_AGAIN_SECONDS):
+                    return  # whoever closes tries once more
 
     def _store(self, reply: Reply) -> None:
         end = reply.end
@@ -181,11 +180,22 @@ class Replies:
                 del self._running[reply.conversation_id]
 
 
+def _stopped(reply: Reply) -> bool:
+    """End a reply as stopped; false when it has ended already."""
+    if not reply.finish("stopped"):
+        return False
+    if reply.stream is not None:
+        reply.stream.close()  # a model that hangs would hold its connection until the timeout
+    return True
+
+
 def _write(reply: Reply) -> bool:
     """Stream the answer in; true when this thread is the one that ended the reply."""
     try:
         with closing(reply.model.stream(reply.messages, reply.sampling)) as stream:
             reply.stream = stream
+            if reply.end is not None:  # stopped before there was anything to close
+                return False
             for chunk in stream:
                 if not reply.take(chunk):
                     return False

@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Features
 
 from labeler.core.rules.book import REASONS, RULES
-from labeler.export.readme import Readme, parse
+from labeler.export.readme import Readme, joined_tags, parse
 from labeler.export.schemas import CONFIGS, DEFAULT_CONFIG, SPLITS, TRAINER_CONFIGS, schema
 from labeler.export.tallies import Tally, below
 from labeler.study import Study
@@ -68,14 +68,12 @@ def _title(study: Study) -> str:
 def _front(study: Study, tally: Tally, written: dict[str, Any]) -> dict[str, Any]:
     """What loaders and the Hub read. What a person added (a licence, if the study names none; tags) stays."""
     license = study.dataset.license or written.get("license")
-    old_tags = written.get("tags")
-    more = [tag for tag in old_tags if tag not in TAGS] if isinstance(old_tags, list) else []
     return {
         **({"license": license} if license else {}),
         "language": list(study.dataset.language),
         "pretty_name": study.dataset.pretty_name or written.get("pretty_name") or _title(study),
         "task_categories": list(TASKS),
-        "tags": [*TAGS, *more],
+        "tags": joined_tags(TAGS, written),
         "annotations_creators": ["crowdsourced"],
         "size_categories": [size_category(sum(below(tally, "rows").values()))],
         "configs": [_config(config, tally) for config in _present(tally)],
@@ -266,7 +264,7 @@ def _rights(study: Study, tally: Tally) -> list[str]:
     license = study.dataset.license
     versions = sorted({version for config in TRAINER_CONFIGS for version in below(tally, f"consent/{config}")})
     asked = (
-        f"Nothing was collected before an annotator accepted the study's consent text (now version "
+        f"Here is the work of those annotators only who accepted the study's consent text (now version "
         f"{study.consent.version}); rows carry the versions that were accepted"
         + (f": {', '.join(versions)}." if versions else ".")
         if study.consent

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NoReturn
 
-from labeler.errors import PackageError
+from labeler.errors import NewerPackage, PackageError
 
 MANIFEST_PATH = "_export/manifest.json"
 FORMAT = 1
@@ -88,8 +88,9 @@ class Manifest:
         """Read a manifest strictly.
 
         Raises:
-            PackageError: not JSON, an unknown format, a key missing or unknown or of the wrong kind, a path
-                that leaves the package, two files for one shard, or totals that are not the files' sums.
+            NewerPackage: a later format, or a key that this labeler does not know.
+            PackageError: not JSON, no known format, a key missing or of the wrong kind, a path that leaves the
+                package, two files for one shard, or totals that are not the files' sums.
         """
         try:
             tree = json.loads(text)
@@ -152,11 +153,18 @@ def _refuse(why: str) -> NoReturn:
     raise PackageError(f"{MANIFEST_PATH}: {why}; export again into an empty directory")
 
 
+def _refuse_newer(why: str) -> NoReturn:
+    raise NewerPackage(f"{MANIFEST_PATH}: {why}, so a newer labeler made it; update labeler")
+
+
 def _parse(tree: Any) -> Manifest:
     if not isinstance(tree, dict):
         _refuse("it is not a JSON object")
-    if tree.get("format") != FORMAT:
-        _refuse(f"format {tree.get('format')!r} is not {FORMAT}, the one this labeler reads")
+    form = tree.get("format")
+    if type(form) is int and form > FORMAT:
+        _refuse_newer(f"it has format {form}")
+    if form != FORMAT:
+        _refuse(f"format {form!r} is not {FORMAT}, the one this labeler reads")
     tree.setdefault("lineage", "")
     _expect_keys(tree, Manifest, "the manifest")
     totals = _object(tree["totals"], "totals")
@@ -213,7 +221,7 @@ def _expect_keys(tree: Mapping[str, Any], shape: type[Manifest] | type[ShardFile
     for missing in sorted(wanted - tree.keys()):
         _refuse(f"{what} has no '{missing}'")
     for unknown in sorted(tree.keys() - wanted):
-        _refuse(f"{what} has an unknown key '{unknown}'")
+        _refuse_newer(f"{what} has an unknown key '{unknown}'")
 
 
 def _text(tree: Mapping[str, Any], key: str, *, empty: bool = False) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from labeler.errors import PackageError
 START = "<!-- labeler:generated:start -->"
 END = "<!-- labeler:generated:end -->"
 _FENCE = "---\n"
+# As the Hub reads it: blank lines may stand before, spaces behind the second fence, and nothing at all after it.
+_FRONT = re.compile(r"\s*---\n(?:(.*?)\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +49,29 @@ def parse(text: str) -> Readme:
 def with_words_of(generated: str, written: str) -> str:
     """The card ``generated`` with a person's part taken from the card ``written``: what a push sends.
 
-    Front matter keys that only the written card has are kept; of the others the generated ones stand.
+    Front matter keys that only the written card has are kept, and tags join; of the others the generated ones stand.
     """
     new, old = parse(generated), parse(written)
     front = {**new.front, **{key: value for key, value in old.front.items() if key not in new.front}}
+    if "tags" in new.front:
+        front["tags"] = joined_tags(new.front["tags"], old.front)
     return str(Readme(front, old.before, new.generated, old.after))
 
 
+def joined_tags(ours: Sequence[str], written: Mapping[str, Any]) -> list[str]:
+    """Our tags, and behind them those that a person has added to the front matter of a card."""
+    tags = written.get("tags")
+    return [*ours, *(tag for tag in tags if tag not in ours)] if isinstance(tags, list) else [*ours]
+
+
 def _front(text: str) -> tuple[dict[str, Any], str]:
-    if not text.startswith(_FENCE):
-        return {}, text
-    block, fence, body = text.removeprefix(_FENCE).partition(f"\n{_FENCE}")
-    if not fence:
+    found = _FRONT.match(text)
+    if found is None:
         return {}, text
     try:
-        front = yaml.safe_load(block) or {}
+        front = yaml.safe_load(found[1] or "") or {}
     except yaml.YAMLError as error:
         raise PackageError("README.md: the front matter is not YAML; mend it or delete the file") from error
     if not isinstance(front, dict):
         raise PackageError("README.md: the front matter must be 'key: value' lines; mend it or delete the file")
-    return front, body
+    return front, text[found.end() :]

@@ -74,8 +74,10 @@ class _Push:
     repo: DatasetRepo
     report: Report
     bytes_sent: int = 0
-    committed: bool = field(default=False, init=False)
-    """Whether a commit was sent, be its outcome known or not."""
+    in_doubt: bool = field(default=False, init=False)
+    """Whether a commit was sent of which nobody knows if it was applied."""
+    made: str | None = field(default=None, init=False)
+    """The last commit that the Hub said it has made."""
 
     def preview(self) -> PushResult:
         """What an attempt would do."""
@@ -98,8 +100,7 @@ class _Push:
             return self._settled(published, plan)
         operations = self._operations(published, plan, target)
         self.report(Step("commit", f"committing {_counted(plan)}"))
-        self.committed = True
-        oid = self.repo.commit(operations, parent=published.head, message=_message(target))
+        oid = self._commit(operations, published.head, target)
         self._compare(target, oid)
         return self._result(oid, plan, f"published {_counted(plan)}")
 
@@ -135,10 +136,12 @@ class _Push:
         return published.manifest is not None and same_rows(published.manifest, self.local) and not plan.add
 
     def _settled(self, published: Published, plan: Plan) -> PushResult:
-        """Nothing to do; or a commit of ours was applied although its answer was lost."""
-        if not self.committed or published.manifest is None:
+        """Nothing to do; or a commit of ours was applied, although its answer was lost or it could not be looked at."""
+        if not (self.made or self.in_doubt) or published.manifest is None:
             return self._result(None, plan, "up to date")
         self._compare(published.manifest, published.head)
+        if self.made:
+            return self._result(self.made, plan, "published")
         return self._result(published.head, plan, "published; the Hub's answer had been lost")
 
     # ── writing ──
@@ -157,6 +160,16 @@ class _Push:
         self._send(plan)
         shards = [self.repo.addition(self.package, file) for file in plan.add]
         return [*shards, *(CommitOperationDelete(path, is_folder=False) for path in plan.delete), *small]
+
+    def _commit(
+        self, operations: list[CommitOperationAdd | CommitOperationDelete], parent: str, target: Manifest
+    ) -> str:
+        try:
+            self.made = self.repo.commit(operations, parent=parent, message=_message(target))
+        except Again as trouble:
+            self.in_doubt = self.in_doubt or not trouble.nothing_done
+            raise
+        return self.made
 
     def _card(self, published: Published, target: Manifest) -> str:
         local, since = _text(self.package / README), card.since_last_push(published.manifest, target)

@@ -35,11 +35,15 @@ _LIMIT_RESET = re.compile(r";\s*r=0\s*;\s*t=(\d+)")
 
 
 class Again(HubError):
-    """The outcome is unknown or the moment was bad: start again from the head. ``wait``: seconds the Hub asks for."""
+    """The outcome is unknown or the moment was bad: start again from the head.
 
-    def __init__(self, line: str, wait: float | None = None) -> None:
+    ``wait``: seconds the Hub asks for. ``nothing_done``: it said that it did nothing.
+    """
+
+    def __init__(self, line: str, wait: float | None = None, *, nothing_done: bool = False) -> None:
         super().__init__(line)
         self.wait = wait
+        self.nothing_done = nothing_done
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ def _of_answer(error: HfHubHTTPError, place: Place) -> HubError:
         return refused(status if status == 401 else 404, why, place)
     # A commit that another reader does not see yet, or a file that somebody just deleted: the next look will tell.
     if status in _LATER or status >= 500 or isinstance(error, RevisionNotFoundError | EntryNotFoundError):
-        return Again(f"the Hub answered {status} ({why})", _asked_wait(error.response))
+        nothing_done = status < 500 and status != 408
+        return Again(f"the Hub answered {status} ({why})", _asked_wait(error.response), nothing_done=nothing_done)
     return refused(status, why, place)
 
 

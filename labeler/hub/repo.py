@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Re
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
-from labeler.errors import HubError, PackageError
+from labeler.errors import HubError, NewerPackage, PackageError
 from labeler.export.manifest import MANIFEST_PATH, Manifest, ShardFile
 from labeler.hub.calls import hook_in, one_call
 from labeler.hub.quiet import quiet
@@ -196,6 +196,8 @@ class DatasetRepo:
     def _manifest(self, text: str) -> Manifest:
         try:
             return Manifest.from_json(text)
+        except NewerPackage as error:
+            raise HubError(f"{self.repo_id}: {error} and push again") from error
         except PackageError as error:
             why = str(error).partition(";")[0]
             raise HubError(

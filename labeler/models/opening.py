@@ -48,7 +48,12 @@ def _without_keys(specs: Sequence[ModelSpec], environ: Mapping[str, str]) -> dic
 
 def _all_started(servers: Sequence[LocalServer]) -> list[ChatModel]:
     with ThreadPoolExecutor(max(len(servers), 1)) as starters:
-        return list(starters.map(open_local, servers))
+        try:
+            return list(starters.map(open_local, servers))
+        except BaseException:  # Ctrl-C as well: nobody waits until the others are loaded
+            for server in servers:
+                server.close()
+            raise
 
 
 def _remote(spec: OpenAIModel | HuggingFaceModel, environ: Mapping[str, str]) -> ChatModel:

@@ -33,7 +33,7 @@ _new_row = tuple.__new__
 
 
 def utc_now() -> str:
-    """The time as events keep it."""
+    """The time as events keep it: UTC, fixed width, so that it sorts as text."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

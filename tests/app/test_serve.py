@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labeler.app import cookie_secret, is_loopback, serve, utc_now
+from labeler.app import cookie_secret, is_loopback, serve
 from labeler.errors import LabelerError
+from labeler.store import utc_now
 from labeler.study import parse_study
 from tests.model_server import ModelServer
 from tests.served import Served
@@ -73,6 +74,13 @@ def test_a_missing_model_file_is_one_line(tmp_path: Path) -> None:
 )
 def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize("rest", [b"", b"sixteen bytes..."])
+def test_a_cookie_secret_that_lost_its_end_is_refused(tmp_path: Path, rest: bytes) -> None:
+    (tmp_path / "secret").write_bytes(rest)
+    with pytest.raises(LabelerError, match="cut short"):
+        cookie_secret(tmp_path / "secret")
 
 
 def test_the_cookie_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:

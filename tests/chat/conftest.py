@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from labeler.app import utc_now
 from labeler.chat import Claim, Recorder, Shown, View
 from labeler.core.events import Event
 from labeler.models import open_models
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.study import Study, parse_study
 from tests.model_server import ModelServer
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from labeler.app import utc_now
 from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder
 from labeler.core.conversation import replay
+from labeler.core.events import Event as StoredEvent
 from labeler.core.events import ReplyFinished, ReplyStarted
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.models import open_models
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.store.verify import verify_log
 from labeler.study import Study
 from tests.chat.conftest import WAIT, Chat, eventually, study_for
@@ -451,6 +452,28 @@ def test_withdrawn_consent_closes_the_chat_to_votes_too(consenting: Chat) -> Non
         consenting.vote(answer.id, 1)
 
 
+def test_a_consent_that_is_read_while_it_is_withdrawn_does_not_come_back(
+    consenting: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consenting.recorder.give_consent("ann", consenting.nonce(), "1")
+    load, read, withdrawn = store.load, Event(), Event()
+
+    def slowly(stream_id: str) -> list[StoredEvent]:
+        events = load(stream_id)
+        if not read.is_set():
+            read.set()
+            withdrawn.wait(0.5)  # longer only where the withdrawal has to wait for this
+        return events
+
+    monkeypatch.setattr(store, "load", slowly)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(consenting.recorder.consent_needed, "ann")
+        assert read.wait(WAIT)
+        consenting.recorder.withdraw_consent("ann", consenting.nonce())
+        withdrawn.set()
+    assert consenting.recorder.consent_needed("ann") is not None
+
+
 def test_a_new_version_asks_again(consenting: Chat, server: ModelServer, store: Store) -> None:
     consenting.recorder.give_consent("ann", consenting.nonce(), "1")
     study = study_for(server, consent={"version": "2", "text": "We keep more."})
@@ -479,6 +502,18 @@ def test_after_a_store_failure_the_fold_is_what_the_log_says(
     assert chat.last().vote == 0
     chat.vote(answer.id, 1)
     assert chat.last().vote == 1
+
+
+def test_a_vote_that_nobody_waits_for_any_more_is_stored_without_a_word(
+    chat: Chat, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = chat.ask("say: one")
+    with store.database.writing():  # so that the page gives up first
+        receipt = chat.recorder.vote("ann", chat.nonce(), chat.conversation_id, answer.id, 1)
+        receipt.cancel()
+    eventually(lambda: chat.kinds()[-1] == "vote_cast")
+    chat.vote(answer.id, 0)
+    assert caplog.records == []
 
 
 def test_an_answer_that_cannot_be_stored_is_kept_and_stored_later(

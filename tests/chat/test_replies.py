@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future
+from typing import Any
+
 import pytest
 
 from labeler.chat import Recorder
 from labeler.core.events import ReplyFinished
-from labeler.errors import GestureRefused
-from tests.chat.conftest import Chat, eventually
+from labeler.errors import GestureRefused, StoreError
+from labeler.models import Answer
+from labeler.store import Store
+from tests.chat.conftest import WAIT, Chat, eventually
 from tests.model_server import ModelServer
 
 
@@ -35,6 +41,25 @@ def test_stop_ends_a_model_that_hangs_at_once(chat: Chat, server: ModelServer) -
     eventually(lambda: server.requests[-1].outcome == "client-gone", seconds=3)
     chat.recorder.undo("ann", chat.claim())
     assert chat.ask("say: usable").text == "usable"
+
+
+def test_an_answer_that_is_stopped_before_the_model_is_asked_asks_nobody(
+    chat: Chat, server: ModelServer, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, stopped = recorder._models["scripted"], threading.Event()
+    stream = model.stream
+
+    def late(*asked: Any) -> Answer:
+        stopped.wait(WAIT)
+        return stream(*asked)
+
+    monkeypatch.setattr(model, "stream", late)
+    answer = chat.begin("fault: hang")
+    [writer] = [thread for thread in threading.enumerate() if thread.name == f"reply-{answer.id}"]
+    chat.recorder.stop("ann", chat.conversation_id)
+    stopped.set()
+    writer.join(WAIT)
+    assert server.requests == []
 
 
 def test_stopping_twice_or_with_nothing_running_is_nothing(chat: Chat) -> None:
@@ -109,6 +134,26 @@ def test_shutdown_stores_running_answers_as_stopped(chat: Chat, recorder: Record
     recorder.close()
     assert finished(chat).status == "stopped"
     assert finished(chat).content.split() == ["one", "two"]
+
+
+def test_shutdown_stores_an_answer_that_had_ended_and_was_refused(
+    chat: Chat, recorder: Recorder, server: ModelServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.begin("gate: hold 1\nsay: precious words")
+    broken: Future[object] = Future()
+    broken.set_exception(StoreError("the disk is full"))
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "submit", lambda events: broken)
+        server.release("hold")
+        eventually(lambda: chat.last().error == "the disk is full")
+    recorder.close()
+    assert (finished(chat).status, finished(chat).content) == ("complete", "precious words")
+
+
+def test_an_answer_that_ends_while_the_server_drains_is_stored(chat: Chat, recorder: Recorder) -> None:
+    recorder.close()
+    assert chat.ask("say: late words").status == "complete"
+    assert finished(chat).content == "late words"
 
 
 def test_a_conversation_whose_model_left_the_study_says_so(chat: Chat, recorder: Recorder) -> None:

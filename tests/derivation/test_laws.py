@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from labeler.core.conversation import replay
 from labeler.core.events import (
+    AnswerEdited,
     Compared,
     ComparisonWithdrawn,
     Event,
@@ -209,6 +210,20 @@ def test_every_answer_is_in_a_record_or_in_the_ledger(story: Story, options: dic
     in_records = {one.message_id for record in records(outcome) for one in candidates(record)}
     in_ledger = {one for exclusion in outcome.ledger for one in exclusion.candidates}
     assert answers == in_records | in_ledger
+
+
+@given(histories(), switches)
+def test_every_row_names_messages_that_have_a_row(story: Story, options: dict[str, Any]) -> None:
+    """Even where all rewrites are those of somebody who may not be heard."""
+    events = [
+        replace(one, annotator_id="bob") if isinstance(one.payload, AnswerEdited) else one for one in story.events
+    ]
+    outcome = derived(events, Standing(excluded=frozenset({"bob"})), **options)
+    there = {row.message_id for row in outcome.messages}
+    assert {row.parent_id for row in outcome.messages} <= {None, *there}
+    assert {row.message_id for row in outcome.votes} <= there
+    assert {one for row in outcome.comparisons for one in (row.message_a, row.message_b)} <= there
+    assert {one.message_id for record in records(outcome) for one in candidates(record)} <= there
 
 
 @given(histories(), switches)

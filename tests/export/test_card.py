@@ -189,9 +189,17 @@ def test_the_card_tells_which_consent_and_which_licence_hold(tmp_path: Path) -> 
     study = study_of(consent={"version": "2", "text": "May we publish this?"})
     store = tell(open_store(tmp_path), told_of("ann").consents("1"), judged(1))
     text = section(exported(store, study, tmp_path / "out").package, "Consent and licence")
-    assert "now version 2" in text
+    assert "the work of those annotators only who accepted the study's consent text (now version 2)" in text
     assert "the versions that were accepted: 1." in text
     assert "The licence of the data set is cc-by-4.0." in text
+
+
+def test_the_card_does_not_say_that_a_consent_came_first_which_came_later(tmp_path: Path) -> None:
+    study = study_of(consent={"version": "1", "text": "May we publish this?"})
+    store = tell(open_store(tmp_path), judged(1), told_of("ann").consents("1"))
+    package = exported(store, study, tmp_path / "out").package
+    assert manifest_of(package).totals["kto"]
+    assert "before" not in section(package, "Consent and licence")
 
 
 def test_every_config_has_a_meaning() -> None:
@@ -247,6 +255,19 @@ def test_words_survive_being_taken_apart_and_put_together(words: str) -> None:
     assert parse(card).before == words
     assert parse(card).after == words
     assert str(parse(card)) == card
+
+
+@pytest.mark.parametrize("ending", ["---", "---\n", "--- \t\n\nHello\n", "---\r\nHello"], ids=repr)
+@pytest.mark.parametrize("start", ["---\nlicense: mit\n", "\n\n---\r\nlicense: mit\r\n"], ids=repr)
+def test_front_matter_is_found_wherever_the_hub_finds_it(start: str, ending: str) -> None:
+    card = parse(start + ending)
+    assert card.front == {"license": "mit"}
+    assert DatasetCard(start + ending).data.get("license") == "mit"
+    assert "---" not in card.before
+
+
+def test_front_matter_may_be_empty() -> None:
+    assert (parse("---\n---\nHello\n").front, parse("---\n---\nHello\n").before) == ({}, "Hello\n\n")
 
 
 def test_front_matter_that_is_no_mapping_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler.errors import PackageError
+from labeler.errors import NewerPackage, PackageError
 from labeler.export.manifest import Manifest, ShardFile, diff, same_rows
 
 
@@ -96,8 +96,15 @@ def test_a_missing_key_is_named(key: str) -> None:
         Manifest.from_json(json.dumps(tree))
 
 
+@pytest.mark.parametrize(("key", "value"), [("format", 2), ("unknown", 1)])
+def test_a_manifest_of_a_newer_labeler_asks_for_that_one(key: str, value: object) -> None:
+    with pytest.raises(NewerPackage, match=r"^_export/manifest.json: .*, so a newer labeler made it; update labeler$"):
+        Manifest.from_json(json.dumps({**tree_of(FULL), key: value}))
+
+
 WRONG: list[tuple[str, Any]] = [
-    ("format", 2),
+    ("format", 0),
+    ("format", "2"),
     ("source_id", ""),
     ("source_id", 5),
     ("position", -1),

@@ -20,7 +20,7 @@ NEIGHBOURS = {
     "import datasets": "labeler/export/",
     "import pyarrow.parquet": "labeler/export/",
     "import pandas": "labeler/stats.py",
-    "import datetime\n\ndatetime.datetime.now(datetime.UTC)": "labeler/app.py",
+    "import datetime\n\ndatetime.datetime.now(datetime.UTC)": "labeler/store/",
     "import uuid\n\nuuid.uuid4()": "labeler/ids.py",
     "import os\n\nos.environ": "labeler/cli.py",
 }

@@ -68,6 +68,12 @@ def test_front_matter_is_that_of_the_new_rows_and_keeps_keys_that_only_people_se
     assert [config["config_name"] for config in front["configs"]] == ["dpo"]
 
 
+def test_tags_that_a_person_added_on_the_hub_stay_behind_ours() -> None:
+    ours, theirs = "---\ntags:\n- rlhf\n- dpo\n---\n", "---\ntags:\n- dpo\n- medicine\n---\n"
+    front = yaml.safe_load(card.merged(ours, theirs).split("---\n")[1])
+    assert front["tags"] == ["rlhf", "dpo", "medicine"]
+
+
 def test_a_card_written_before_the_first_push_is_kept_whole(hub: HubServer, repo: DatasetRepo, package: Path) -> None:
     hub.state.create(REPO, private=True)
     write_card(hub, "---\nlicense: mit\n---\n\n# Our study\n\nWe ask kind questions.\n")

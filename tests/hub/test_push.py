@@ -294,6 +294,14 @@ def test_a_broken_manifest_on_the_hub_is_reported_and_left(hub: HubServer, repo:
     assert len(hub.commits(REPO)) == 3
 
 
+def test_what_a_newer_labeler_published_is_left_to_it(hub: HubServer, repo: DatasetRepo, package: Path) -> None:
+    push(package, repo)
+    put(hub, _export__manifest_dot_json=(package / MANIFEST_PATH).read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(HubError, match=r"has format 2, so a newer labeler made it; update labeler and push again$"):
+        push(package, repo)
+    assert len(hub.commits(REPO)) == 3
+
+
 def test_files_hidden_by_a_gitignore_are_missed_after_the_commit(
     hub: HubServer, repo: DatasetRepo, package: Path
 ) -> None:

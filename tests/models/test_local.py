@@ -345,6 +345,31 @@ def test_closing_does_not_wait_for_a_model_that_is_still_being_loaded(tmp_path: 
     assert failures[0].startswith("model 'smol' cannot be started")
 
 
+def test_whoever_interrupts_the_start_does_not_wait_for_a_model_that_is_still_being_loaded(tmp_path: Path) -> None:
+    (tmp_path / "xllamacpp.py").write_text("import time; time.sleep(60)")
+    page = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PAGE)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: bool(servers_of(page)), within=20)
+        server = servers_of(page)[0]
+        page.send_signal(signal.SIGINT)
+        page.wait(5)
+        assert gone(server)
+    finally:
+        page.kill()
+        page.wait()
+
+
+def servers_of(page: subprocess.Popen[bytes]) -> list[int]:
+    """The local servers that a page has started."""
+    command = ["pgrep", "-f", "-P", str(page.pid), "local_server.py"]
+    found = subprocess.run(command, capture_output=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
 def wait_until(true: Callable[[], bool], within: float = 5.0) -> None:
     deadline = time.monotonic() + within
     while not true():

@@ -21,6 +21,7 @@ from labeler.core.standing import Standing
 from labeler.simulate import simulate
 from labeler.stats import Tally, flips, statistics, tables
 from labeler.store import Store
+from labeler.store.transfer import dump, load
 from labeler.study import Study, parse_study
 from tests.stories import Story, told, told_of
 
@@ -73,6 +74,20 @@ def test_every_event_is_counted_by_its_kind(store: Store, counted: Counted) -> N
     )
     assert document["events"] == dict(sorted(Counter(event.payload.kind for event in store.scan()).items()))
     assert sum(document["events"].values()) == document["position"] == store.position()
+
+
+def test_the_beginning_of_a_log_that_was_loaded_into_this_one_is_counted_too(
+    store: Store, counted: Counted, tmp_path: Path
+) -> None:
+    dumped = tmp_path / "other.jsonl"
+    with Store.open(f"sqlite:///{tmp_path}/other.db") as other, dumped.open("wb") as file:
+        other.append(told("ben", "c2").asks("?").answers("!").events)
+        dump(other, file)
+    store.append(told().asks("Hi").events)
+    load(store, dumped)
+    document = counted()
+    assert document["events"]["log_started"] == 2
+    assert sum(document["events"].values()) == document["position"]
 
 
 def test_votes_are_counted_as_they_stand_and_their_changes_beside(counted: Counted) -> None:

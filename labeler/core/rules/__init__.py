@@ -37,8 +37,8 @@ def derive(conversation: Conversation, standing: Standing, options: Options) -> 
         for answer in answers
     }
     derived = Derived(
-        votes=vote_rows(conversation, standing),
-        comparisons=comparison_rows(conversation.id, reading.comparisons),
+        votes=vote_rows(conversation, standing, reading.barred),
+        comparisons=comparison_rows(conversation.id, reading.comparisons, reading.barred),
         messages=message_rows(conversation, reading.barred, candidates),
         ledger=reading.ledger,
     )

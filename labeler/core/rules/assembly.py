@@ -37,7 +37,7 @@ class Assembly:
         demonstrations = _by_text(turn, findings.demonstrations)
         if not (findings.pairs or labels or demonstrations):
             return
-        prompt = self._prompt(turn)
+        prompt = self.prompts.of(self.reading.conversation.path(turn.parent_id))
         if isinstance(prompt, str):
             for ids in _would_be(findings, labels, demonstrations):
                 self.reading.leave_out(prompt, *ids)
@@ -45,15 +45,6 @@ class Assembly:
         self.derived.pairs.extend(self._pair(prompt, verdict) for verdict in findings.pairs)
         self.derived.unpaired.extend(self._unpaired(turn, prompt, text, *label) for text, label in labels.items())
         self.derived.demonstrations.extend(self._demonstration(prompt, found) for found in demonstrations.values())
-
-    def _prompt(self, turn: Turn) -> Prompt | str:
-        """The prompt of the turn, or the reason why it may not be exported."""
-        path = self.reading.conversation.path(turn.parent_id)
-        if self.reading.barred:
-            for message in path:
-                if message.id in self.reading.barred:
-                    return self.reading.barred[message.id]
-        return self.prompts.of(path)
 
     def _pair(self, prompt: Prompt, verdict: Verdict) -> PreferencePair:
         shown = verdict.claims[0]

@@ -1,4 +1,4 @@
-"""The raw side: one row a fact, whatever the rules make of it."""
+"""The raw side: one row a fact, whatever the rules make of it. Every message that a row names has a row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def message_rows(
     ]
 
 
-def vote_rows(conversation: Conversation, standing: Standing) -> list[VoteRow]:
+def vote_rows(conversation: Conversation, standing: Standing, barred: Container[str]) -> list[VoteRow]:
     """The last word of each annotator on each answer, in the order of those words."""
     if not conversation.votes:
         return []
@@ -41,7 +41,7 @@ def vote_rows(conversation: Conversation, standing: Standing) -> list[VoteRow]:
     return [
         _vote_row(conversation.id, fact, reasons.get(key))
         for key, fact in sorted(last.items(), key=lambda entry: entry[1].seq)
-        if standing.refusal(fact.annotator_id) is None
+        if fact.message_id not in barred and standing.refusal(fact.annotator_id) is None
     ]
 
 
@@ -68,7 +68,7 @@ def last_comparisons(conversation: Conversation, standing: Standing) -> list[Com
     return sorted(facts, key=lambda fact: fact.seq)
 
 
-def comparison_rows(conversation_id: str, facts: list[ComparisonFact]) -> list[ComparisonRow]:
+def comparison_rows(conversation_id: str, facts: list[ComparisonFact], barred: Container[str]) -> list[ComparisonRow]:
     """The comparisons that stand; what was withdrawn has no row."""
     return [
         ComparisonRow(
@@ -85,7 +85,7 @@ def comparison_rows(conversation_id: str, facts: list[ComparisonFact]) -> list[C
             fact.at[:10],
         )
         for fact in facts
-        if (compared := fact.compared) is not None
+        if (compared := fact.compared) is not None and fact.message_a not in barred and fact.message_b not in barred
     ]
 
 

@@ -24,8 +24,8 @@ class Reading:
 
     ``runs`` holds, by message and annotator, the votes since the last withdrawal (R13), oldest first, never empty.
     ``comparisons`` are the last words on pairs of answers, withdrawals left out. ``barred`` are the nodes written by
-    somebody who may not be heard (R30), with the reason. ``distances`` says of each rewrite how much of the first
-    answer it changed, between 0 (nothing but white space) and 1.
+    somebody who may not be heard (R30) and all that was said after them, with the reason. ``distances`` says of each
+    rewrite how much of the first answer it changed, between 0 (nothing but white space) and 1.
     """
 
     conversation: Conversation
@@ -47,18 +47,25 @@ def read(conversation: Conversation, standing: Standing, options: Options) -> Re
     reading = Reading(conversation, standing, options)
     reading.comparisons = [fact for fact in last_comparisons(conversation, standing) if fact.compared is not None]
     reading.runs = _standing_votes(reading)
-    reading.barred = {
-        message.id: reason
-        for message in conversation.messages.values()
-        if message.annotator_id != conversation.annotator_id
-        and (reason := standing.refusal(message.annotator_id)) is not None
-    }
+    reading.barred = _barred(conversation, standing)
     reading.distances = {
         message.id: _distance(conversation, message)
         for message in conversation.messages.values()
         if message.origin == "human_edit"
     }
     return reading
+
+
+def _barred(conversation: Conversation, standing: Standing) -> dict[str, str]:
+    """R30: the owner may be heard, or nothing of the conversation would be read."""
+    barred: dict[str, str] = {}
+    for message in conversation.messages.values():
+        reason = barred.get(message.parent_id) if barred and message.parent_id else None
+        if reason is None and message.annotator_id != conversation.annotator_id:
+            reason = standing.refusal(message.annotator_id)
+        if reason is not None:
+            barred[message.id] = reason
+    return barred
 
 
 def _standing_votes(reading: Reading) -> Runs:
