@@ -155,6 +155,26 @@ def test_a_whole_session_by_keyboard_alone(shared: Served, chat: Chat) -> None:
     ]
 
 
+def test_focus_survives_buttons_that_are_disabled_and_lists_that_are_drawn_anew(chat: Chat) -> None:
+    keys = chat.page.keyboard
+    chat.send("say: One")
+    chat.button("New conversation").click()
+    chat.box.fill("words: 300\npace: 30")
+    chat.button("Send").focus()
+    keys.press("Enter")
+    expect(chat.button("Stop")).to_be_enabled()
+    expect(chat.box).to_be_focused()
+    chat.button("Stop").focus()
+    keys.press("Enter")
+    chat.answered()
+    expect(chat.box).to_be_focused()
+    chat.conversations.last.focus()
+    keys.press("Enter")
+    chat.expect_answers("One")
+    expect(chat.conversations.last).to_have_attribute("aria-current", "true")
+    expect(chat.conversations.last).to_be_focused()
+
+
 def test_letters_act_on_the_last_answer_outside_text_boxes(chat: Chat) -> None:
     chat.send("letters\nsay: Take {attempt}")
     keys = chat.page.keyboard
