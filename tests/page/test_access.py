@@ -221,6 +221,15 @@ def test_help_opens_on_a_question_mark_and_gives_focus_back(chat: Chat) -> None:
     chat.expect_thumbs(None)
 
 
+def test_a_dialog_fits_a_phone(shared: Served, new_chat: NewChat) -> None:
+    chat = new_chat(shared, viewport=PHONE)
+    chat.page.locator("body").press("?")
+    box = chat.page.get_by_role("dialog", name="Keys").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+
+
 def test_shortcuts_of_the_browser_are_left_alone(chat: Chat) -> None:
     chat.send("say: One")
     chat.page.locator("#chat [role=log]").focus()
