@@ -221,6 +221,19 @@ def test_help_opens_on_a_question_mark_and_gives_focus_back(chat: Chat) -> None:
     chat.expect_thumbs(None)
 
 
+def test_a_wide_table_scrolls_on_a_phone_and_breaks_no_word(shared: Served, new_chat: NewChat) -> None:
+    chat = new_chat(shared, viewport=PHONE)
+    words = ["vegetables", "temperature", "preparation", "ingredients", "nourishment"]
+    lines = [f"| {' | '.join(cells)} |" for cells in (words, ["---"] * 5, words)]
+    chat.send("say: " + "\\n".join(lines))
+    table = chat.answers.get_by_role("table")
+    heights = table.get_by_text(words[0]).evaluate_all("cells => cells.map((cell) => cell.clientHeight)")
+    assert max(heights) < 60  # one line each
+    assert table.evaluate("table => table.scrollWidth > table.clientWidth")
+    assert chat.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert faults(chat.page) == []
+
+
 def test_a_dialog_fits_a_phone(shared: Served, new_chat: NewChat) -> None:
     chat = new_chat(shared, viewport=PHONE)
     chat.page.locator("body").press("?")
