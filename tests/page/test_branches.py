@@ -196,6 +196,27 @@ def test_of_two_tabs_one_wins_and_the_other_decides_again(shared: Served, chat: 
     other.expect_answers("One", "Two", "Two as well")
 
 
+REDRAW = """async () => {
+  const look = Document.prototype.querySelectorAll;
+  let looks = 0;
+  Document.prototype.querySelectorAll = function (selector) { looks += 1; return look.call(this, selector); };
+  document.body.append(document.createElement("i"));
+  await new Promise((resolve) => setTimeout(resolve));
+  Document.prototype.querySelectorAll = look;
+  return looks;
+}"""
+
+
+def test_a_redraw_looks_through_a_long_conversation_no_more_often_than_through_a_short_one(chat: Chat) -> None:
+    chat.send("say: One")
+    chat.page.wait_for_timeout(1000)  # the sidebar follows a little later
+    few = chat.page.evaluate(REDRAW)
+    for text in ("Two", "Three", "Four"):
+        chat.send(f"say: {text}")
+    chat.page.wait_for_timeout(1000)
+    assert chat.page.evaluate(REDRAW) <= few
+
+
 def test_code_keeps_its_indentation_and_its_exact_text(shared: Served, chat: Chat) -> None:
     code = "def f():\n    # four spaces\n    return [\n        1,\n    ]"
     chat.send("say: " + f"Here:\n\n```python\n{code}\n```\n\nDone.".replace("\n", "\\n"))

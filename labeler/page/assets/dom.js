@@ -45,17 +45,17 @@ export function mark(element, attributes) {
 // ── the chat: the k-th visible message is the k-th row, and the k-th row of buttons belongs to it ──
 
 export const rows = () => [...document.querySelectorAll(`#chat .message-row:not(${SAID})`)];
-const panels = () => [...document.querySelectorAll(`#chat .message-buttons:not(${SAID})`)];
+export const buttonRows = () => [...document.querySelectorAll(`#chat .message-buttons:not(${SAID})`)];
 
 export function rowOf(element) {
   const own = element.closest?.(".message-row");
   if (own) return own;
-  const place = panels().indexOf(element.closest?.(".message-buttons"));
+  const place = buttonRows().indexOf(element.closest?.(".message-buttons"));
   return place < 0 ? null : (rows()[place] ?? null);
 }
 
 export function buttonsOf(row) {
-  return panels()[rows().indexOf(row)] ?? null;
+  return buttonRows()[rows().indexOf(row)] ?? null;
 }
 
 export const idOf = (element) => rowOf(element)?.dataset.message ?? null;
