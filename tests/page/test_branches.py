@@ -217,6 +217,20 @@ def test_a_redraw_looks_through_a_long_conversation_no_more_often_than_through_a
     assert chat.page.evaluate(REDRAW) <= few
 
 
+def test_a_refused_message_is_never_called_saved(shared: Served, chat: Chat, new_chat: NewChat) -> None:
+    chat.send("say: One")
+    other = new_chat(shared, beside=chat)
+    other.vote("Like")
+    chat.send("say: Two")
+    other.box.fill("say: Too late")
+    other.button("Send").click()
+    expect(other.status).to_have_text("Not saved")
+    expect(other.button("Save again")).to_be_hidden()
+    assert other.page.locator("#status").inner_text().count(other.notice.inner_text()) == 1
+    other.vote("Like", place=0)
+    other.expect_thumbs(None, None)
+
+
 def test_code_keeps_its_indentation_and_its_exact_text(shared: Served, chat: Chat) -> None:
     code = "def f():\n    # four spaces\n    return [\n        1,\n    ]"
     chat.send("say: " + f"Here:\n\n```python\n{code}\n```\n\nDone.".replace("\n", "\\n"))

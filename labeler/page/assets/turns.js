@@ -120,7 +120,7 @@ function settle(echo) {
   if (KEPT.includes(made.kind)) perTab.remove("turn");
   if (STORES.includes(made.kind)) {
     unsaved = echo.again ? made : null;
-    setStatus("turn", echo.ok ? "saved" : echo.again ? "lost" : "idle", echo.line);
+    setStatus("turn", echo.ok ? "saved" : echo.again ? "lost" : "refused");
   }
   if (!echo.ok) notice(echo.line);
   for (const listener of listeners) listener(made, echo);
