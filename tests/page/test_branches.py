@@ -56,6 +56,16 @@ def test_a_retry_keeps_the_old_answer_one_click_away(chat: Chat) -> None:
     expect(chat.button("Previous answer")).to_be_disabled()
 
 
+def test_gestures_of_the_same_moment_are_told_apart(chat: Chat) -> None:
+    chat.send("gestures of the same moment\nsay: Take {attempt}")
+    chat.press("Retry")
+    chat.answered()
+    chat.button("Previous answer").evaluate("button => { button.click(); button.click(); }")
+    chat.expect_answers("Take 1")
+    expect(chat.notice).to_have_text("")
+    chat.send("say: And on")
+
+
 def test_a_retry_of_an_older_branch_goes_on_from_there(chat: Chat) -> None:
     chat.send("a retry of an older branch goes on from there\nsay: Take {attempt}")
     chat.press("Retry")

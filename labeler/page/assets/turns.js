@@ -19,7 +19,8 @@ const listeners = [];
 const beginners = [];
 let triggers = null; // { turn, paint }: how to make Gradio run its listeners
 const pending = new Map(); // nonce -> claims, with a timer
-let asked = null; // what the next Gradio event stands for
+const prepared = new Map(); // a Gradio event's name -> what its next one stands for
+const asked = []; // what the next events of the bridge stand for, in order
 let unsaved = null;
 let lastStamp = -1;
 let painted = "";
@@ -52,9 +53,9 @@ function claims(kind, more) {
 
 // The gesture that a Gradio event stands for; `source` is the event's name.
 function gesture(source) {
-  const prepared = source === "bridge" || asked?.kind === source ? asked : null;
-  const made = prepared ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
-  asked = null;
+  const known = source === "bridge" ? asked.shift() : prepared.get(source);
+  const made = known ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
+  prepared.delete(source);
   begin(made);
   return [made, null];
 }
@@ -78,23 +79,27 @@ function gaveUp(made) {
   changed();
 }
 
-// Says what the very next Gradio event stands for; used where Gradio's event does not carry enough.
+// Says what the very next Gradio event of that name stands for; used where Gradio's event does not carry enough.
 export function prepare(kind, more = {}) {
-  asked = claims(kind, more);
+  prepared.set(kind, claims(kind, more));
 }
 
 // Makes a gesture without a Gradio component of its own.
 export function ask(kind, more = {}) {
   const line = hindrance(kind);
   if (line) return notice(line);
-  prepare(kind, more);
-  triggers?.turn({});
+  cross(claims(kind, more));
+}
+
+function cross(made) {
+  if (!triggers) return;
+  asked.push(made);
+  triggers.turn({});
 }
 
 function askAgain(made) {
   unsaved = null;
-  asked = made;
-  triggers?.turn({});
+  cross(made);
 }
 
 // ── what the server says ──
