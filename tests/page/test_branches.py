@@ -142,6 +142,16 @@ def test_new_conversation_keeps_the_old_one_in_the_list(shared: Served, chat: Ch
     chat.expect_answers("It is wet.")
 
 
+def test_back_leads_from_a_new_conversation_to_the_one_before(chat: Chat) -> None:
+    chat.send("say: One")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.page.go_back()
+    chat.expect_answers("One")
+    chat.page.go_forward()
+    expect(chat.messages).to_have_count(0)
+
+
 def test_stop_keeps_what_was_written_and_says_so(shared: Served, chat: Chat) -> None:
     expect(chat.button("Stop")).to_be_disabled()
     chat.send("words: 300\npace: 30", wait=False)

@@ -108,10 +108,11 @@ function heard(facts) {
   const stale = facts.boot === page.boot && facts.stamp < lastStamp;
   lastStamp = Math.max(lastStamp, facts.stamp);
   const first = !page.ready;
+  const before = page.view.conversation;
   setView(facts);
   if (pending.has(facts.echo.nonce)) settle(facts.echo);
   else if (!facts.echo.ok && !facts.echo.nonce) notice(facts.echo.line);
-  writeHash();
+  writeHash(before);
   changed();
   if (stale) ask("open", { conversation: page.view.conversation }); // an older watcher spoke last
   if (first) resume();
@@ -148,9 +149,12 @@ function fromHash() {
 
 const addressOf = (id) => `${window.location.pathname}${window.location.search}#${id || "new"}`;
 
-function writeHash() {
-  const address = addressOf(page.view.conversation);
-  if (!window.location.href.endsWith(address)) history.replaceState(null, "", address);
+// A conversation that was left for an empty page stays one step of the browser's Back away.
+function writeHash(before) {
+  const now = page.view.conversation;
+  if (window.location.href.endsWith(addressOf(now))) return;
+  if (before && !now) history.pushState(null, "", addressOf(now));
+  else history.replaceState(null, "", addressOf(now));
 }
 
 export function openConversation(id) {
