@@ -244,6 +244,20 @@ def test_a_caller_without_a_cookie_gets_a_line_and_stores_nothing(visitor: Visit
     assert visitor.events() == before
 
 
+def test_a_browser_that_lost_its_cookie_keeps_what_was_typed_and_hears_why(chat: Chat) -> None:
+    chat.send("say: One")
+    chat.page.context.clear_cookies()
+    chat.box.fill("Hard to say twice")
+    chat.button("Send").click()
+    expect(chat.notice).to_contain_text("keeps no cookies")
+    expect(chat.status).to_have_text("Not saved")
+    expect(chat.box).to_have_value("Hard to say twice")
+    chat.expect_answers("One")
+    chat.press("Like")
+    expect(chat.notice).to_contain_text("not known here")
+    chat.expect_thumbs(None)
+
+
 # ── what texts may do in a browser ──
 
 

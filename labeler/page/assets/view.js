@@ -33,7 +33,7 @@ export function changed() {
 export function setView(facts) {
   page.ready = true;
   page.boot ??= facts.boot;
-  page.annotator = facts.annotator;
+  page.annotator = facts.annotator || page.annotator; // a browser that lost its cookie is told so by every gesture
   page.consent = facts.consent;
   if (!facts.view) return;
   page.view = facts.view;
