@@ -1,10 +1,11 @@
 // Focus is never lost: a redraw may take the focused button away or disable it, and a keyboard would start again at the
 // top of the page. Then the same button of the same message gets it back, or of what stands in its place, or the same
-// link of the sidebar, or else the message box.
+// link of the sidebar, or else the message box, or "I agree" where that stands instead.
 
 import { box } from "./composer.js";
 import { isOpen } from "./dialogs.js";
 import { buttonsOf, byId, idOf, onRedraw, rowFor, rowOf, rows } from "./dom.js";
+import { onChange } from "./view.js";
 
 const WAIT_MS = 300;
 const OPPOSITE = {
@@ -45,7 +46,8 @@ function look() {
 
 function toBox() {
   timer = null;
-  if (isLost()) box()?.focus({ preventScroll: true });
+  if (!isLost()) return;
+  for (const either of [box(), byId("agree")]) either?.focus({ preventScroll: true }); // one of them is hidden
 }
 
 export function startFocus() {
@@ -53,4 +55,5 @@ export function startFocus() {
   document.addEventListener("pointerdown", () => (byKeyboard = false), true);
   document.addEventListener("focusin", remember);
   onRedraw(look);
+  onChange(() => setTimeout(look, WAIT_MS)); // a screen that is hidden loses the focus without a redraw
 }
