@@ -234,6 +234,24 @@ def test_a_wide_table_scrolls_on_a_phone_and_breaks_no_word(shared: Served, new_
     assert faults(chat.page) == []
 
 
+def test_what_is_written_from_right_to_left_is_read_so(chat: Chat) -> None:
+    chat.send("say: \u0645\u0631\u062d\u0628\u0627!\\n\\nHello!")
+    right_to_left, left_to_right = chat.answers.locator("p").evaluate_all(
+        """paragraphs => paragraphs.map((paragraph) => {
+          const text = paragraph.firstChild;
+          const range = document.createRange();
+          range.setStart(text, text.length - 1);
+          range.setEnd(text, text.length);
+          const [mark, line] = [range.getBoundingClientRect(), paragraph.getBoundingClientRect()];
+          return { before: mark.left - line.left, after: line.right - mark.right };
+        })"""
+    )
+    assert right_to_left["after"] > 20  # its last mark stands left of its letters, which begin at the right edge
+    assert right_to_left["before"] > 200
+    assert left_to_right["before"] > 20
+    assert left_to_right["before"] < 100
+
+
 def test_a_dialog_fits_a_phone(shared: Served, new_chat: NewChat) -> None:
     chat = new_chat(shared, viewport=PHONE)
     chat.page.locator("body").press("?")
