@@ -208,6 +208,17 @@ def test_letters_act_on_the_last_answer_outside_text_boxes(chat: Chat) -> None:
     expect(chat.page).to_have_url(re.compile("#new$"))
 
 
+def test_letters_go_on_acting_after_a_retry_however_long_it_takes(chat: Chat) -> None:
+    chat.send("letters after a slow retry\nsay: Take {attempt} of a few words more\npace: 6")
+    chat.page.locator("#chat [role=log]").focus()
+    chat.page.keyboard.press("r")
+    expect(chat.button("Stop")).to_be_enabled()
+    chat.answered()
+    chat.page.keyboard.press("l")
+    chat.expect_thumbs("Like")
+    expect(chat.box).to_have_value("")
+
+
 def test_help_opens_on_a_question_mark_and_gives_focus_back(chat: Chat) -> None:
     chat.send("say: One")
     chat.button("Like").focus()

@@ -5,7 +5,8 @@
 import { box } from "./composer.js";
 import { isOpen } from "./dialogs.js";
 import { buttonsOf, byId, idOf, onRedraw, rowFor, rowOf, rows } from "./dom.js";
-import { onChange } from "./view.js";
+import { isPending } from "./turns.js";
+import { onChange, page } from "./view.js";
 
 const WAIT_MS = 300;
 const OPPOSITE = {
@@ -44,9 +45,12 @@ function look() {
   else timer ??= setTimeout(toBox, WAIT_MS); // however often an answer that is being written redraws
 }
 
+// A button of the chat that is disabled while an answer is being written.
+const comesBack = () => last.place >= 0 && (page.view.running || isPending());
+
 function toBox() {
   timer = null;
-  if (!isLost()) return;
+  if (!isLost() || comesBack()) return;
   for (const either of [box(), byId("agree")]) either?.focus({ preventScroll: true }); // one of them is hidden
 }
 
