@@ -23,7 +23,7 @@ HEADERS = (
         # Gradio makes functions from text and styles elements inline; nothing is ever loaded from elsewhere.
         b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline';"
         b" img-src 'self' data:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self';"
-        b" form-action 'self'; frame-ancestors 'none'",
+        b" form-action 'none'; frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from labeler.chat import Claim, Recorder
-from labeler.chat.views import EMPTY
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
 from labeler.page.identity import Identity
 from labeler.page.render import Echo, Frame, chat_update, hidden_element
@@ -61,7 +60,7 @@ class Turns:
         """Apply one gesture and yield renders until no answer is being written in what the tab shows."""
         annotator = self.identity.annotator_in(request.headers.get("cookie"))
         if annotator is None:
-            yield self._update(Frame(self.boot_id, "", EMPTY, Echo(ok=False, line=NO_COOKIE)))
+            yield self._update(Frame(self.boot_id, "", None, _unknown(claims)))
             return
         conversation_id, echo = await self._in_thread(lambda: self._apply(annotator, claims))
         async for update in self._watch(tab, annotator, conversation_id, echo):
@@ -121,6 +120,15 @@ class Turns:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _unknown(claims: object) -> Echo:
+    """The answer to a browser that proves nobody: the page keeps what it shows."""
+    try:
+        turn = parse_turn(claims)
+    except GestureRefused:
+        turn = Turn(kind="open")
+    return Echo(turn.nonce, turn.kind, ok=False, line=NO_COOKIE)
 
 
 # ── one function a kind: applies it and says which conversation to show, and what goes into the message box ──

@@ -155,6 +155,26 @@ def test_a_whole_session_by_keyboard_alone(shared: Served, chat: Chat) -> None:
     ]
 
 
+def test_focus_survives_buttons_that_are_disabled_and_lists_that_are_drawn_anew(chat: Chat) -> None:
+    keys = chat.page.keyboard
+    chat.send("say: One")
+    chat.button("New conversation").click()
+    chat.box.fill("words: 300\npace: 30")
+    chat.button("Send").focus()
+    keys.press("Enter")
+    expect(chat.button("Stop")).to_be_enabled()
+    expect(chat.box).to_be_focused()
+    chat.button("Stop").focus()
+    keys.press("Enter")
+    chat.answered()
+    expect(chat.box).to_be_focused()
+    chat.conversations.last.focus()
+    keys.press("Enter")
+    chat.expect_answers("One")
+    expect(chat.conversations.last).to_have_attribute("aria-current", "true")
+    expect(chat.conversations.last).to_be_focused()
+
+
 def test_letters_act_on_the_last_answer_outside_text_boxes(chat: Chat) -> None:
     chat.send("letters\nsay: Take {attempt}")
     keys = chat.page.keyboard
@@ -188,6 +208,17 @@ def test_letters_act_on_the_last_answer_outside_text_boxes(chat: Chat) -> None:
     expect(chat.page).to_have_url(re.compile("#new$"))
 
 
+def test_letters_go_on_acting_after_a_retry_however_long_it_takes(chat: Chat) -> None:
+    chat.send("letters after a slow retry\nsay: Take {attempt} of a few words more\npace: 6")
+    chat.page.locator("#chat [role=log]").focus()
+    chat.page.keyboard.press("r")
+    expect(chat.button("Stop")).to_be_enabled()
+    chat.answered()
+    chat.page.keyboard.press("l")
+    chat.expect_thumbs("Like")
+    expect(chat.box).to_have_value("")
+
+
 def test_help_opens_on_a_question_mark_and_gives_focus_back(chat: Chat) -> None:
     chat.send("say: One")
     chat.button("Like").focus()
@@ -199,6 +230,46 @@ def test_help_opens_on_a_question_mark_and_gives_focus_back(chat: Chat) -> None:
     expect(help_dialog).to_have_count(0)
     expect(chat.button("Like")).to_be_focused()
     chat.expect_thumbs(None)
+
+
+def test_a_wide_table_scrolls_on_a_phone_and_breaks_no_word(shared: Served, new_chat: NewChat) -> None:
+    chat = new_chat(shared, viewport=PHONE)
+    words = ["vegetables", "temperature", "preparation", "ingredients", "nourishment"]
+    lines = [f"| {' | '.join(cells)} |" for cells in (words, ["---"] * 5, words)]
+    chat.send("say: " + "\\n".join(lines))
+    table = chat.answers.get_by_role("table")
+    heights = table.get_by_text(words[0]).evaluate_all("cells => cells.map((cell) => cell.clientHeight)")
+    assert max(heights) < 60  # one line each
+    assert table.evaluate("table => table.scrollWidth > table.clientWidth")
+    assert chat.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert faults(chat.page) == []
+
+
+def test_what_is_written_from_right_to_left_is_read_so(chat: Chat) -> None:
+    chat.send("say: \u0645\u0631\u062d\u0628\u0627!\\n\\nHello!")
+    right_to_left, left_to_right = chat.answers.locator("p").evaluate_all(
+        """paragraphs => paragraphs.map((paragraph) => {
+          const text = paragraph.firstChild;
+          const range = document.createRange();
+          range.setStart(text, text.length - 1);
+          range.setEnd(text, text.length);
+          const [mark, line] = [range.getBoundingClientRect(), paragraph.getBoundingClientRect()];
+          return { before: mark.left - line.left, after: line.right - mark.right };
+        })"""
+    )
+    assert right_to_left["after"] > 20  # its last mark stands left of its letters, which begin at the right edge
+    assert right_to_left["before"] > 200
+    assert left_to_right["before"] > 20
+    assert left_to_right["before"] < 100
+
+
+def test_a_dialog_fits_a_phone(shared: Served, new_chat: NewChat) -> None:
+    chat = new_chat(shared, viewport=PHONE)
+    chat.page.locator("body").press("?")
+    box = chat.page.get_by_role("dialog", name="Keys").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
 
 
 def test_shortcuts_of_the_browser_are_left_alone(chat: Chat) -> None:

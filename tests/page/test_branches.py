@@ -56,6 +56,16 @@ def test_a_retry_keeps_the_old_answer_one_click_away(chat: Chat) -> None:
     expect(chat.button("Previous answer")).to_be_disabled()
 
 
+def test_gestures_of_the_same_moment_are_told_apart(chat: Chat) -> None:
+    chat.send("gestures of the same moment\nsay: Take {attempt}")
+    chat.press("Retry")
+    chat.answered()
+    chat.button("Previous answer").evaluate("button => { button.click(); button.click(); }")
+    chat.expect_answers("Take 1")
+    expect(chat.notice).to_have_text("")
+    chat.send("say: And on")
+
+
 def test_a_retry_of_an_older_branch_goes_on_from_there(chat: Chat) -> None:
     chat.send("a retry of an older branch goes on from there\nsay: Take {attempt}")
     chat.press("Retry")
@@ -132,6 +142,16 @@ def test_new_conversation_keeps_the_old_one_in_the_list(shared: Served, chat: Ch
     chat.expect_answers("It is wet.")
 
 
+def test_back_leads_from_a_new_conversation_to_the_one_before(chat: Chat) -> None:
+    chat.send("say: One")
+    chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
+    chat.page.go_back()
+    chat.expect_answers("One")
+    chat.page.go_forward()
+    expect(chat.messages).to_have_count(0)
+
+
 def test_stop_keeps_what_was_written_and_says_so(shared: Served, chat: Chat) -> None:
     expect(chat.button("Stop")).to_be_disabled()
     chat.send("words: 300\npace: 30", wait=False)
@@ -194,6 +214,41 @@ def test_of_two_tabs_one_wins_and_the_other_decides_again(shared: Served, chat: 
     other.button("Send").click()
     other.answered()
     other.expect_answers("One", "Two", "Two as well")
+
+
+REDRAW = """async () => {
+  const look = Document.prototype.querySelectorAll;
+  let looks = 0;
+  Document.prototype.querySelectorAll = function (selector) { looks += 1; return look.call(this, selector); };
+  document.body.append(document.createElement("i"));
+  await new Promise((resolve) => setTimeout(resolve));
+  Document.prototype.querySelectorAll = look;
+  return looks;
+}"""
+
+
+def test_a_redraw_looks_through_a_long_conversation_no_more_often_than_through_a_short_one(chat: Chat) -> None:
+    chat.send("say: One")
+    chat.page.wait_for_timeout(1000)  # the sidebar follows a little later
+    few = chat.page.evaluate(REDRAW)
+    for text in ("Two", "Three", "Four"):
+        chat.send(f"say: {text}")
+    chat.page.wait_for_timeout(1000)
+    assert chat.page.evaluate(REDRAW) <= few
+
+
+def test_a_refused_message_is_never_called_saved(shared: Served, chat: Chat, new_chat: NewChat) -> None:
+    chat.send("say: One")
+    other = new_chat(shared, beside=chat)
+    other.vote("Like")
+    chat.send("say: Two")
+    other.box.fill("say: Too late")
+    other.button("Send").click()
+    expect(other.status).to_have_text("Not saved")
+    expect(other.button("Save again")).to_be_hidden()
+    assert other.page.locator("#status").inner_text().count(other.notice.inner_text()) == 1
+    other.vote("Like", place=0)
+    other.expect_thumbs(None, None)
 
 
 def test_code_keeps_its_indentation_and_its_exact_text(shared: Served, chat: Chat) -> None:

@@ -85,6 +85,15 @@ def test_withdrawing_asks_first_and_stops_collecting(asking: Served, new_chat: N
     chat.expect_answers("One")
 
 
+def test_focus_follows_from_screen_to_screen(asking: Served, new_chat: NewChat) -> None:
+    chat = new_chat(asking)
+    chat.button("I agree").press("Enter")
+    expect(chat.box).to_be_focused()
+    chat.button("Withdraw consent").press("Enter")
+    chat.page.get_by_role("dialog").get_by_role("button", name="Withdraw").press("Enter")
+    expect(chat.button("I agree")).to_be_focused()
+
+
 def test_a_new_version_asks_again(asking: Served, new_chat: NewChat) -> None:
     chat = new_chat(asking)
     chat.button("I agree").click()

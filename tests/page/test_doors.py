@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from labeler.ids import new_id
 from tests.page.chat import Chat
-from tests.page.conftest import NewChat
+from tests.page.conftest import NewChat, stored
 from tests.page.visitor import Visitor
 from tests.served import Served
 
@@ -186,6 +186,7 @@ def test_browsers_are_told_to_load_nothing_from_elsewhere(visitor: Visitor) -> N
     for path in ("/", "/api/alive", "/healthz", "/nowhere"):
         headers = visitor.http.get(path).headers
         assert "img-src 'self' data:" in headers["content-security-policy"]
+        assert "form-action 'none'" in headers["content-security-policy"]
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
@@ -243,6 +244,20 @@ def test_a_caller_without_a_cookie_gets_a_line_and_stores_nothing(visitor: Visit
     assert visitor.events() == before
 
 
+def test_a_browser_that_lost_its_cookie_keeps_what_was_typed_and_hears_why(chat: Chat) -> None:
+    chat.send("say: One")
+    chat.page.context.clear_cookies()
+    chat.box.fill("Hard to say twice")
+    chat.button("Send").click()
+    expect(chat.notice).to_contain_text("keeps no cookies")
+    expect(chat.status).to_have_text("Not saved")
+    expect(chat.box).to_have_value("Hard to say twice")
+    chat.expect_answers("One")
+    chat.press("Like")
+    expect(chat.notice).to_contain_text("not known here")
+    chat.expect_thumbs(None)
+
+
 # ── what texts may do in a browser ──
 
 
@@ -257,6 +272,26 @@ def test_remote_images_and_scripts_in_answers_do_not_load(chat: Chat) -> None:
     chat.page.wait_for_timeout(300)
     assert chat.page.title() == "Kitchen talk"
     assert [url for url in asked if "evil.example" in url] == []
+
+
+def test_html_in_an_answer_is_never_taken_for_a_part_of_the_page(shared: Served, chat: Chat) -> None:
+    parts = ("send", "stop", "box", "status-line", "composer")
+    chat.send(
+        "say: "
+        + "".join(f'<div id="{name}">a {name}</div>' for name in parts)
+        + '<div class="message-row">a row</div><div class="message-buttons">its buttons</div>'
+        + "<dialog open>a dialog</dialog>"
+        + '<div style="position: fixed; inset: 0; z-index: 9999; background: red">a cover</div>'
+    )
+    chat.send("say: Plain")
+    expect(chat.answers.first).to_contain_text("a status-line")
+    chat.page.locator("body").press("l")
+    expect(chat.status).to_have_text("Saved")
+    chat.expect_thumbs(None, "Like")
+    liked, plain = stored(shared, chat)[-1], stored(shared, chat)[-2]
+    assert (liked.kind, liked.message_id) == ("vote_cast", plain.message_id)
+    chat.answers.last.get_by_text("Plain").click()  # nothing lies over it
+    chat.box.click()
 
 
 def test_a_page_asks_nobody_but_its_server(new_chat: NewChat, shared: Served) -> None:

@@ -229,6 +229,7 @@ def test_a_message_that_the_store_refuses_stays_in_the_box_and_save_again_sends_
         chat.box.fill("say: Two")
         chat.button("Send").click()
         expect(chat.status).to_have_text("Not saved", timeout=20_000)
+        assert chat.page.locator("#status").inner_text().count(chat.notice.inner_text()) == 1
         expect(chat.box).to_have_value("say: Two")
         expect(chat.answers).to_have_count(1)
         other.rollback()

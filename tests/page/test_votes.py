@@ -58,6 +58,25 @@ def test_thumbs_come_back_after_the_next_turn_and_after_a_reload(chat: Chat) -> 
     chat.expect_thumbs("Like", "Dislike", None)
 
 
+def test_a_vote_its_reasons_and_a_comparison_stay_shown_however_long_nothing_else_happens(chat: Chat) -> None:
+    chat.send("what is judged stays shown\nsay: Take {attempt}")
+    chat.press("Retry")
+    chat.answered()
+    chat.better.get_by_role("button", name="Better").click()
+    chat.vote("Like")
+    chat.why.get_by_label("Helpful").check()
+    chat.why.get_by_role("button", name="Save reason").click()
+    expect(chat.status).to_have_text("Saved")
+    chat.page.evaluate("() => { const now = Date.now; Date.now = () => now() + 3_600_000; }")
+    chat.page.locator("body").press("?")  # any redraw would do
+    chat.page.keyboard.press("Escape")
+    chat.expect_thumbs("Like")
+    expect(chat.why).to_contain_text("Why? Helpful")
+    expect(chat.better.locator("[aria-pressed=true]")).to_have_text("Better")
+    chat.vote("Like")
+    chat.expect_thumbs(None)
+
+
 def test_an_older_answer_takes_a_vote_while_another_is_written(chat: Chat, model: ModelServer) -> None:
     chat.send("say: One")
     chat.send("say: Two and more\ngate: votes-during 1", wait=False)

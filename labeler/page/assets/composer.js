@@ -12,7 +12,7 @@ const AWAY = "The server cannot be reached. Your text stays here; send it when t
 let shownDraft = null; // the conversation whose draft is in the box
 let atGesture = ""; // what was in the box when the last gesture left
 
-export const box = () => document.querySelector("#box textarea");
+export const box = () => byId("box")?.querySelector("textarea");
 const draftName = () => `draft/${page.view.conversation || "new"}`;
 
 // Gradio's own copy of the text follows input events only.

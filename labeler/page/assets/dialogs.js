@@ -34,7 +34,7 @@ function button(name, action, kind = "") {
 }
 
 export function isOpen() {
-  return document.querySelector("dialog[open]") !== null;
+  return document.querySelector("body > dialog[open]") !== null;
 }
 
 export function showHelp() {

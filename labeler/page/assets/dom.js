@@ -19,7 +19,10 @@ export function startRedraws() {
   });
 }
 
-export const byId = (id) => document.getElementById(id);
+// A message may hold HTML, with ids and classes of its own. It is never taken for a part of the page.
+const SAID = ".md *";
+
+export const byId = (id) => document.querySelector(`#${id}:not(${SAID})`);
 
 // An element with attributes ("onclick" takes a function) and children.
 export function make(tag, attributes = {}, ...children) {
@@ -41,18 +44,18 @@ export function mark(element, attributes) {
 
 // ── the chat: the k-th visible message is the k-th row, and the k-th row of buttons belongs to it ──
 
-export const rows = () => [...document.querySelectorAll("#chat .message-row")];
-const panels = () => [...document.querySelectorAll("#chat .message-buttons")];
+export const rows = () => [...document.querySelectorAll(`#chat .message-row:not(${SAID})`)];
+export const buttonRows = () => [...document.querySelectorAll(`#chat .message-buttons:not(${SAID})`)];
 
 export function rowOf(element) {
   const own = element.closest?.(".message-row");
   if (own) return own;
-  const place = panels().indexOf(element.closest?.(".message-buttons"));
+  const place = buttonRows().indexOf(element.closest?.(".message-buttons"));
   return place < 0 ? null : (rows()[place] ?? null);
 }
 
 export function buttonsOf(row) {
-  return panels()[rows().indexOf(row)] ?? null;
+  return buttonRows()[rows().indexOf(row)] ?? null;
 }
 
 export const idOf = (element) => rowOf(element)?.dataset.message ?? null;

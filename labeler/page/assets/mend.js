@@ -12,7 +12,7 @@ function mend() {
   }
   // What scrolls must be reached by keys.
   mark(document.querySelector("#chat [role=log]"), { tabindex: "0" });
-  for (const code of document.querySelectorAll("#chat .message pre")) mark(code, { tabindex: "0" });
+  for (const wide of document.querySelectorAll("#chat .message :is(pre, table)")) mark(wide, { tabindex: "0" });
   mark(document.querySelector("#chat .examples"), { role: "group", "aria-label": "Prompts" }); // a list without list members
 }
 

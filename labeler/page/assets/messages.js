@@ -3,7 +3,7 @@
 // Gradio draws the k-th visible message as the k-th row and reuses rows by place, so everything here is looked up again
 // after each redraw and carries the id of the message it was made for.
 
-import { buttonsOf, idOf, make, mark, onRedraw, rowOf, rows } from "./dom.js";
+import { buttonRows, buttonsOf, idOf, make, mark, onRedraw, rowOf, rows } from "./dom.js";
 import { beginEdit, cancelEdit, edited } from "./edits.js";
 import { comparePanel, foldWhys, openWhy, whyPanel } from "./panels.js";
 import { post } from "./outbox.js";
@@ -22,16 +22,16 @@ const LINES = {
 
 function decorate() {
   const shown = page.view.messages;
+  const below = buttonRows(); // looked up once: asking for each row's own costs the square of their number
   rows().forEach((row, place) => {
-    if (shown[place]) decorateRow(row, shown[place]);
+    if (shown[place]) decorateRow(row, below[place], shown[place]);
     else row.removeAttribute("data-message");
   });
 }
 
-function decorateRow(row, each) {
+function decorateRow(row, buttons, each) {
   mark(row, { "data-message": each.id, "data-status": each.status, "data-origin": each.origin });
   line(row, each);
-  const buttons = buttonsOf(row);
   if (!buttons) return;
   thumbs(buttons, each);
   siblings(buttons, each);

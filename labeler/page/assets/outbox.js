@@ -97,7 +97,7 @@ async function deliverOne({ name, entry }) {
 }
 
 function refused(line) {
-  setStatus("outbox", "refused", line);
+  setStatus("outbox", "refused");
   notice(line);
 }
 

@@ -1,7 +1,7 @@
 // One line that says whether the work is safe, and one that says what went wrong.
 //
 // #save-status is "" until the first gesture, then exactly "Saving", "Saved" or "Not saved". Explanations stand beside
-// it, never in it.
+// it, never in it, and only once.
 
 import { byId, onRedraw } from "./dom.js";
 import { perTab } from "./settings.js";
@@ -18,7 +18,7 @@ function build() {
   line.innerHTML = `
     <span id="save-status" role="status"></span>
     <button type="button" id="save-again" hidden>Save again</button>
-    <span id="save-details"></span>
+    <span id="save-details" role="status"></span>
     <span id="notice" role="status"></span>
     <span class="hint">Enter sends · press ? for keys</span>`;
   line.querySelector("#save-again").addEventListener("click", () => again.forEach((action) => action()));
@@ -45,8 +45,14 @@ function paint() {
 // `part` is who speaks (outbox, turn, pulse), `state` one of NAMES' keys.
 export function setStatus(part, state, details = "") {
   parts[part] = state;
+  if (state === "saving") forgetRefusals();
   if (details) line.querySelector("#save-details").textContent = details;
   paint();
+}
+
+// What was refused is over as soon as the next gesture leaves.
+function forgetRefusals() {
+  for (const part of Object.keys(parts)) if (parts[part] === "refused") parts[part] = "idle";
 }
 
 export function notice(text) {

@@ -19,7 +19,8 @@ const listeners = [];
 const beginners = [];
 let triggers = null; // { turn, paint }: how to make Gradio run its listeners
 const pending = new Map(); // nonce -> claims, with a timer
-let asked = null; // what the next Gradio event stands for
+const prepared = new Map(); // a Gradio event's name -> what its next one stands for
+const asked = []; // what the next events of the bridge stand for, in order
 let unsaved = null;
 let lastStamp = -1;
 let painted = "";
@@ -52,9 +53,9 @@ function claims(kind, more) {
 
 // The gesture that a Gradio event stands for; `source` is the event's name.
 function gesture(source) {
-  const prepared = source === "bridge" || asked?.kind === source ? asked : null;
-  const made = prepared ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
-  asked = null;
+  const known = source === "bridge" ? asked.shift() : prepared.get(source);
+  const made = known ?? (source === "load" ? claims("open", { conversation: fromHash() }) : claims(source));
+  prepared.delete(source);
   begin(made);
   return [made, null];
 }
@@ -78,23 +79,27 @@ function gaveUp(made) {
   changed();
 }
 
-// Says what the very next Gradio event stands for; used where Gradio's event does not carry enough.
+// Says what the very next Gradio event of that name stands for; used where Gradio's event does not carry enough.
 export function prepare(kind, more = {}) {
-  asked = claims(kind, more);
+  prepared.set(kind, claims(kind, more));
 }
 
 // Makes a gesture without a Gradio component of its own.
 export function ask(kind, more = {}) {
   const line = hindrance(kind);
   if (line) return notice(line);
-  prepare(kind, more);
-  triggers?.turn({});
+  cross(claims(kind, more));
+}
+
+function cross(made) {
+  if (!triggers) return;
+  asked.push(made);
+  triggers.turn({});
 }
 
 function askAgain(made) {
   unsaved = null;
-  asked = made;
-  triggers?.turn({});
+  cross(made);
 }
 
 // ── what the server says ──
@@ -103,10 +108,11 @@ function heard(facts) {
   const stale = facts.boot === page.boot && facts.stamp < lastStamp;
   lastStamp = Math.max(lastStamp, facts.stamp);
   const first = !page.ready;
+  const before = page.view.conversation;
   setView(facts);
   if (pending.has(facts.echo.nonce)) settle(facts.echo);
   else if (!facts.echo.ok && !facts.echo.nonce) notice(facts.echo.line);
-  writeHash();
+  writeHash(before);
   changed();
   if (stale) ask("open", { conversation: page.view.conversation }); // an older watcher spoke last
   if (first) resume();
@@ -120,7 +126,7 @@ function settle(echo) {
   if (KEPT.includes(made.kind)) perTab.remove("turn");
   if (STORES.includes(made.kind)) {
     unsaved = echo.again ? made : null;
-    setStatus("turn", echo.ok ? "saved" : echo.again ? "lost" : "idle", echo.line);
+    setStatus("turn", echo.ok ? "saved" : echo.again ? "lost" : "refused");
   }
   if (!echo.ok) notice(echo.line);
   for (const listener of listeners) listener(made, echo);
@@ -143,9 +149,12 @@ function fromHash() {
 
 const addressOf = (id) => `${window.location.pathname}${window.location.search}#${id || "new"}`;
 
-function writeHash() {
-  const address = addressOf(page.view.conversation);
-  if (!window.location.href.endsWith(address)) history.replaceState(null, "", address);
+// A conversation that was left for an empty page stays one step of the browser's Back away.
+function writeHash(before) {
+  const now = page.view.conversation;
+  if (window.location.href.endsWith(addressOf(now))) return;
+  if (before && !now) history.pushState(null, "", addressOf(now));
+  else history.replaceState(null, "", addressOf(now));
 }
 
 export function openConversation(id) {

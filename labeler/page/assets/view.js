@@ -1,9 +1,15 @@
 // What the server showed last, what the annotator did since, and who wants to know when either changes.
 //
-// A vote is shown at once and counts as saved when the server has said so. Until then it lies over the view: first as
-// an entry of the outbox, then, for a moment, as an acknowledged value that a view already on its way may not yet hold.
+// A vote is shown at once and counts as saved when the server has said so. Until then it lies over the view as an entry
+// of the outbox. Acknowledged, it is part of the view, and of the views of the next moments too: one that was already on
+// its way may not hold it yet.
 
 const ACKNOWLEDGED_MS = 5000;
+const SHOWN_AS = {
+  vote: ({ value }) => ({ vote: value }),
+  reason: ({ reasons, comment }) => ({ reasons, comment }),
+  compare: ({ winner }) => ({ compared: winner }),
+};
 const listeners = [];
 const waiting = new Map(); // message id -> kind -> entry
 const acknowledged = new Map(); // "kind message" -> { entry, at }
@@ -27,9 +33,15 @@ export function changed() {
 export function setView(facts) {
   page.ready = true;
   page.boot ??= facts.boot;
-  page.annotator = facts.annotator;
+  page.annotator = facts.annotator || page.annotator; // a browser that lost its cookie is told so by every gesture
   page.consent = facts.consent;
-  if (facts.view) page.view = facts.view;
+  if (!facts.view) return;
+  page.view = facts.view;
+  for (const { entry, at } of acknowledged.values()) if (Date.now() - at < ACKNOWLEDGED_MS) take(entry);
+}
+
+function take(entry) {
+  Object.assign(message(entry.message) ?? {}, SHOWN_AS[entry.kind](entry));
 }
 
 export function setWaiting(entries) {
@@ -42,6 +54,7 @@ export function setWaiting(entries) {
 
 export function setAcknowledged(entry) {
   acknowledged.set(`${entry.kind} ${entry.message}`, { entry, at: Date.now() });
+  take(entry);
 }
 
 // A reason goes with the vote it was given for: another vote begins without one.
@@ -58,27 +71,22 @@ export function answers() {
   return page.view.messages.filter((each) => each.role === "assistant");
 }
 
-export function isWaiting(id, kind) {
-  return Boolean(waiting.get(id)?.[kind]);
-}
+const entryOf = (id, kind) => waiting.get(id)?.[kind];
 
-function latest(id, kind) {
-  const entry = waiting.get(id)?.[kind];
-  if (entry) return entry;
-  const known = acknowledged.get(`${kind} ${id}`);
-  return known && Date.now() - known.at < ACKNOWLEDGED_MS ? known.entry : null;
+export function isWaiting(id, kind) {
+  return Boolean(entryOf(id, kind));
 }
 
 export function voteOf(each) {
-  return latest(each.id, "vote")?.value ?? each.vote;
+  return entryOf(each.id, "vote")?.value ?? each.vote;
 }
 
 export function comparedOf(each) {
-  const entry = latest(each.id, "compare");
+  const entry = entryOf(each.id, "compare");
   return entry ? entry.winner : each.compared;
 }
 
 export function reasonOf(each) {
-  const { reasons, comment } = latest(each.id, "reason") ?? each;
+  const { reasons, comment } = entryOf(each.id, "reason") ?? each;
   return { reasons, comment };
 }
