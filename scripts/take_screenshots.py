@@ -24,7 +24,7 @@ def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     study: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "local.yaml").read_text(encoding="utf-8"))
     with TemporaryDirectory() as folder, Served(Path(folder), study) as served, sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM") or None
+        path = os.environ["CHROMIUM"]
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         take(browser, served)
         browser.close()
@@ -35,8 +35,10 @@ def take(browser: Browser, served: Served) -> None:
     context = browser.new_context(viewport=DESK, locale="en-GB", color_scheme="light")
     chat = Chat(context.new_page(), served.address).open()
     talk(chat)
+    expect(chat.page.locator("#sidebar .counts")).to_have_text("answers1votes1edits0comparisons0")
     chat.page.screenshot(path=IMAGES / "chat.png")
     compare(chat)
+    expect(chat.page.locator("#sidebar .counts")).to_have_text("answers2votes1edits0comparisons0")
     chat.page.screenshot(path=IMAGES / "retry.png")
     state = context.storage_state()
     phone = browser.new_context(storage_state=state, viewport=PHONE, locale="en-GB", color_scheme="light")
