@@ -351,6 +351,8 @@ def test_whoever_interrupts_the_start_does_not_wait_for_a_model_that_is_still_be
         [sys.executable, "-c", textwrap.dedent(PAGE)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])},
         stderr=subprocess.DEVNULL,
+        # Shells start what runs in the background deaf to SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         wait_until(lambda: bool(servers_of(page)), within=20)

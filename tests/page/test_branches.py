@@ -170,11 +170,11 @@ def test_another_conversation_does_not_stop_an_answer(chat: Chat, model: ModelSe
     chat.send("say: Short")
     chat.button("New conversation").click()
     chat.send("say: Slow answer of many words\ngate: away 2", wait=False)
-    chat.conversations.last.click()
+    chat.conversations.filter(has_text="Short").click()
     chat.expect_answers("Short")
     chat.answered()
     model.release("away")
-    chat.conversations.first.click()
+    chat.conversations.filter(has_text="Slow").click()
     chat.expect_answers("Slow answer of many words")
     chat.answered()
 
