@@ -6,6 +6,7 @@ the exit code is 1 when a floor is not held.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,4 +46,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `scripts/bench --help | head` ends as `cat | head` does
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import subprocess
 import sys
 
@@ -55,3 +56,14 @@ def test_a_floor_that_is_not_held_is_told_at_the_end() -> None:
     done = bench("logs", "--messages", "nonsense")
     assert done.returncode == 1
     assert done.stderr.strip().endswith("bench: not held or not measured: logs")
+
+
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word() -> None:
+    command = [sys.executable, "-m", "scripts.benchmarks", "logs", "--help"]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout is not None
+    running.stdout.close()
+    with running:
+        assert running.stderr is not None
+        assert running.stderr.read() == b""
+    assert running.returncode == -signal.SIGPIPE
