@@ -28,6 +28,7 @@ from labeler.study import Study
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
 DRAIN_SECONDS = 4
+FAREWELL_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,16 @@ class _Server(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.to_thread(self._before_exit)
+        asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._hang_up)
         await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        """End the streams that pages keep open for as long as they are shown: by now they have said all there is.
+
+        Left open they would be cancelled when the drain is over, and each be reported as a failure.
+        """
+        for connection in self.server_state.connections:
+            connection.transport.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

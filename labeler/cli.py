@@ -365,7 +365,7 @@ def load(
     from labeler.store.transfer import load as load_log  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
 
     study = _study(config, database)
-    if not file.is_file():  # before a log is begun for nothing
+    if not file.exists() or file.is_dir():  # before a log is begun for nothing
         raise LogError(f"{file}: there is no such file; name what labeler log dump wrote")
     with _log_of(study, begin=True) as store, progress("reading the log"):
         loaded = load_log(store, file)

@@ -18,7 +18,10 @@ READY_SECONDS = 60.0
 
 
 class Served:
-    """``labeler serve`` on a free port (the same one again after a restart), in its own working directory."""
+    """``labeler serve`` on a free port (the same one again after a restart), in its own working directory.
+
+    When it is left, the operator may have seen no traceback in its terminal.
+    """
 
     def __init__(self, directory: Path, study: dict[str, object], *options: str, port: int = 0) -> None:
         self.directory = directory
@@ -107,3 +110,5 @@ class Served:
             self.process.kill()
             self.process.wait(10)
         self._close()
+        if kind is None:
+            assert "Traceback" not in "".join(self.errors), "".join(self.errors)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -319,7 +319,7 @@ def decode(kind: str, body: Mapping[str, Any]) -> Payload:
     try:
         return payload(**members)
     except TypeError as error:
-        raise LogError(f"event kind '{kind}': {_plain(error)}") from error
+        raise LogError(f"event kind '{kind}': {_misfit(payload, members)}") from error
 
 
 def parse(kind: str, body: object) -> Payload:
@@ -337,8 +337,13 @@ def parse(kind: str, body: object) -> Payload:
     return payload
 
 
-def _plain(error: TypeError) -> str:
-    return str(error).partition(".__init__() ")[2] or str(error)
+def _misfit(payload: type[Payload], members: Mapping[str, Any]) -> str:
+    """Which of a body's keys keep it from being one of its kind."""
+    known = {field.name for field in fields(payload)}
+    if unknown := sorted(members.keys() - known):
+        return f"unknown key '{unknown[0]}'"
+    needed = [field.name for field in fields(payload) if field.default is MISSING]
+    return f"key '{next(name for name in needed if name not in members)}' is missing"
 
 
 def _checker(hint: Any) -> Callable[[Any], bool]:

@@ -50,6 +50,17 @@ def test_a_simulation_that_was_cut_off_is_completed_by_the_same_command(run: Run
 # ── dump and load ──
 
 
+def test_a_log_goes_from_one_database_into_another_through_a_pipe(run: Run, log: Path, place: Path) -> None:
+    labeler = [sys.executable, "-m", "labeler", "log"]
+    with subprocess.Popen([*labeler, "dump"], cwd=place, env=environment(), stdout=subprocess.PIPE) as dumping:
+        command = [*labeler, "load", "/dev/stdin", "--database", "sqlite:///copy.db"]
+        loaded = subprocess.run(
+            command, cwd=place, env=environment(), stdin=dumping.stdout, capture_output=True, text=True, check=False
+        )
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    assert run("log", "dump", "--database", "sqlite:///copy.db").out == run("log", "dump").out
+
+
 def test_a_log_comes_back_byte_for_byte(run: Run, log: Path, place: Path) -> None:
     assert re.fullmatch(r"dump.jsonl: [\d,]+ events\n", run("log", "dump", "--out", "dump.jsonl").out)
     dumped = (place / "dump.jsonl").read_bytes()

@@ -101,6 +101,7 @@ def test_a_terminated_server_stores_the_running_answer_as_stopped(
     chat.send("say: One two three four\ngate: ended 2", wait=False)
     expect(chat.answers).to_contain_text("One two")
     assert own.terminate() == 0
+    assert "".join(own.errors) == ""
     assert stored(own, chat)[-1].status == "stopped"
     own.start()
     expect(chat.answers).to_contain_text("Stopped", timeout=RECOVERS_MS)

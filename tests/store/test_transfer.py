@@ -214,8 +214,8 @@ BAD_LINES: dict[str, tuple[int, Callable[[Line], Any], str]] = {
     "key too few": (3, lambda line: line.pop("at"), "key 'at': Field required"),
     "body type": (3, in_body(content=7), "key 'content' has a wrong value or type"),
     "body version": (3, in_body(v=2), "unknown body version 2"),
-    "body key too many": (3, in_body(more=1), "unexpected keyword argument 'more'"),
-    "body key too few": (3, lambda line: line["body"].pop("content"), "'content'"),
+    "body key too many": (3, in_body(more=1), "unknown key 'more'"),
+    "body key too few": (3, lambda line: line["body"].pop("content"), "key 'content' is missing"),
     "not a number": (4, lambda line: line["body"]["sampling"].update(seed=float("nan")), "has no canonical form"),
 }
 
