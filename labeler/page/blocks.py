@@ -11,6 +11,12 @@ from labeler.page.turns import Tab, Turns
 from labeler.study import Study
 
 WELCOME = "## What would you like to ask?\nAsk something, then judge the answers."
+# As models write formulas. A single dollar stays a dollar: prices are more common in chats than sums.
+MATHS = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
 BARE: dict[str, Any] = {"container": False, "padding": False, "apply_default_css": False}
 BRIDGE = "window.labeler.connect((detail) => trigger('click', detail), () => trigger('submit'));"
 # Watchers may run for minutes and many at once, and a gesture must never wait for another one's watcher.
@@ -89,6 +95,7 @@ def _chat(study: Study) -> Parts:
             placeholder=WELCOME,
             examples=[{"text": prompt} for prompt in study.prompts] or None,
             allow_file_downloads=False,
+            latex_delimiters=MATHS,
         )
         with gr.Column(elem_id="composer"):
             gr.Textbox(

@@ -261,6 +261,16 @@ def test_code_keeps_its_indentation_and_its_exact_text(shared: Served, chat: Cha
     assert chat.page.locator("[data-testid=bot] pre code").inner_text().rstrip("\n") == code
 
 
+def test_formulas_are_set_and_prices_stay_prices(shared: Served, chat: Chat) -> None:
+    text = r"Inline \(x^2\) costs $5 or $6, and \[ \frac{a}{b} \] or $$y$$; `\(code\)` is not one."
+    chat.send(f"say: {text}")
+    expect(chat.answers.locator(".katex")).to_have_count(3)
+    expect(chat.answers.locator(".katex-display")).to_have_count(2)
+    expect(chat.answers).to_contain_text("costs $5 or $6, and")
+    expect(chat.answers.locator("code")).to_have_text(r"\(code\)")
+    assert stored(shared, chat)[-1].content == text
+
+
 def test_a_typed_message_is_stored_as_typed(shared: Served, chat: Chat) -> None:
     text = "   say: ok\n\tindented <b>not bold</b> $$x$$ \u00e9\U0001f600  "
     chat.send(text)
