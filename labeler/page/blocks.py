@@ -12,7 +12,7 @@ from labeler.study import Study
 
 WELCOME = "## What would you like to ask?\nAsk something, then judge the answers."
 # As models write formulas. A single dollar stays a dollar: prices are more common in chats than sums.
-MATHS = [
+MATHS: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
