@@ -124,7 +124,7 @@ def test_another_beginning_is_found(sound: Store) -> None:
         ("body = substr(body, 2)", "its body is not JSON"),
         ("body = replace(body, ':', ' :')", "its body is not in canonical form"),
         ("body = replace(body, '\"v\":1', '\"v\":7')", "unknown body version 7"),
-        ("body = replace(body, '\"content\"', '\"contents\"')", "unexpected keyword argument 'contents'"),
+        ("body = replace(body, '\"content\"', '\"contents\"')", "unknown key 'contents'"),
         ("body = replace(body, '\"Why?\"', '7')", "key 'content' has a wrong value or type"),
         ("kind = 'message_sent_twice'", "unknown event kind 'message_sent_twice'"),
         ("at = '2026'", "'2026' is no time of the form"),
