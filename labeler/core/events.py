@@ -339,8 +339,7 @@ def parse(kind: str, body: object) -> Payload:
 
 def _misfit(payload: type[Payload], members: Mapping[str, Any]) -> str:
     """Which of a body's keys keep it from being one of its kind."""
-    known = {field.name for field in fields(payload)}
-    if unknown := sorted(members.keys() - known):
+    if unknown := sorted(members.keys() - _FIELDS[payload.kind]):
         return f"unknown key '{unknown[0]}'"
     needed = [field.name for field in fields(payload) if field.default is MISSING]
     return f"key '{next(name for name in needed if name not in members)}' is missing"
