@@ -1,34 +1,26 @@
-"""From the log to a package: derive the shards that changed, keep the others, swap the whole in."""
+"""From the log to a package: have the shards built that changed, keep the others, swap the whole in."""
 
 from __future__ import annotations
 
-import gc
-import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from labeler.core.conversation import replay
-from labeler.core.records import SCHEMA_VERSION
-from labeler.core.rules import RULES_VERSION, Options, derive
-from labeler.core.standing import Standing, standing_of
+from labeler.core.rules import RULES_VERSION
+from labeler.core.standing import standing_of
+from labeler.errors import PackageError
 from labeler.export import card, tallies
-from labeler.export.columns import Terms
+from labeler.export.building import Work, lineage_of
+from labeler.export.crews import Crew, built, in_process
 from labeler.export.manifest import MANIFEST_PATH, Manifest, ShardFile
 from labeler.export.package import CARD_PATH, Staging, alone, read_manifest, read_text
-from labeler.export.pseudonyms import Names, Pseudonyms, key_print, purpose
+from labeler.export.recipe import options_digest, recipe_of
 from labeler.export.schemas import CONFIGS, SPLITS
-from labeler.export.shards import Encoder, Shard, ShardOnItsWay, ShardRows, write_shard
-from labeler.ids import sha256_hex
-from labeler.store import Store, event_of
+from labeler.export.shards import Shard
+from labeler.store import Store
 from labeler.study import Study
-
-# What made a row: it changes with the rules and the columns and not with every release, or each release would write and
-# send every shard again.
-TOOL_VERSION = f"labeler rules {RULES_VERSION}, columns {SCHEMA_VERSION}"
 
 Report = Callable[[int, int], None]
 """Told how many shards are done, of how many."""
@@ -46,62 +38,49 @@ class ExportResult:
     shards_unchanged: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that decides what a shard's conversations become, besides their events."""
-
-    options: Options
-    standing: Standing
-    key: bytes
-    dataset: str
-    license: str | None
-
-    def terms(self) -> Terms:
-        """Fresh for every shard: the pseudonyms that it remembers would otherwise grow with the log."""
-        return Terms(Pseudonyms.of(self.key, self.dataset), self.license, TOOL_VERSION)
-
-
 def export(
-    store: Store, study: Study, out: Path, *, key: bytes, report: Report = lambda done, total: None
+    store: Store,
+    study: Study,
+    out: Path,
+    *,
+    key: bytes,
+    crew: Crew | None = None,
+    report: Report = lambda done, total: None,
 ) -> ExportResult:
     """Bring the package at ``out`` to the log's present position.
 
-    Only shards with new events are derived again, unless the log's past, rules, options, key or pyarrow are others than
-    those of the package that is there. The same log under the same study and key gives the same files, whatever was
-    exported before.
+    ``crew`` builds the shards: threads of this process unless another is given. Only shards with new events are derived
+    again, unless the log's past, rules, options, key or pyarrow are others than those of the package that is there. The
+    same log under the same study and key gives the same files, whatever was exported before and whoever builds them.
 
     Raises:
-        PackageError: another export is running, the folder is not a package, or the disk refuses. Nothing has changed.
+        PackageError: another export is running, the folder is not a package, workers are lost again and again,
+            something was erased meanwhile, or the disk refuses. Nothing has changed.
         LogError: an event cannot be read. Nothing has changed.
     """
     out = out.resolve()
     with alone(out):
-        return _Export(store, study, out, key).run(report)
+        return _Export(store, study, out, key, crew or in_process()).run(report)
 
 
 class _Export:
     """One run: everything it knows about the log, the study and the package that is there."""
 
-    def __init__(self, store: Store, study: Study, out: Path, key: bytes) -> None:
-        self._store, self._study, self._out = store, study, out
+    def __init__(self, store: Store, study: Study, out: Path, key: bytes, crew: Crew) -> None:
+        self._store, self._study, self._out, self._key, self._crew = store, study, out, key, crew
         self._position = store.position()
         self._source_id = store.source_id
         self._per_shard = study.dataset.conversations_per_shard
         self._options_digest = options_digest(study, key)
-        self._recipe = Recipe(
-            options=options_of(study),
-            standing=standing_of(store.annotator_events(self._position), consent_needed=study.consent is not None),
-            key=key,
-            dataset=study.name,
-            license=study.dataset.license,
-        )
+        about_annotators = store.annotator_events(self._position)
+        self._recipe = recipe_of(study, key, standing_of(about_annotators, consent_needed=study.consent is not None))
         self._old = read_manifest(out)
         self._old_tallies = tallies.parse_statistics(read_text(out, tallies.STATISTICS_PATH)) if self._old else {}
 
     def run(self, report: Report) -> ExportResult:
         old_files = _by_shard(self._old.files if self._old else ())
         total = -(-self._store.conversation_count(self._position) // self._per_shard)
-        with Staging(self._out) as staging, Encoder() as encoder, _no_cycles():
+        with Staging(self._out) as staging:
             stale = self._stale(total, old_files, staging)
             shards = {
                 ordinal: Shard(ordinal, old_files.get(ordinal, ()), self._old_tallies.get(ordinal, tallies.Tally()))
@@ -110,9 +89,13 @@ class _Export:
             }
             for path in sorted(file.path for shard in shards.values() for file in shard.files):
                 staging.link(path)
-            for shard in self._derived(sorted(stale), staging, encoder):
+            work = self._work(staging)
+            for shard in built(work, sorted(stale), self._crew):
+                _check_delivered(shard, staging)
                 shards[shard.ordinal] = shard
                 report(len(shards), total)
+            if self._lineage(self._position) != work.lineage:
+                raise PackageError(f"{self._out}: something was erased from the log meanwhile; export again")
             manifest = self._finish([shards[ordinal] for ordinal in range(total)], staging)
             staging.swap()
         written = sum(shard.files != old_files.get(shard.ordinal, ()) for shard in shards.values())
@@ -135,26 +118,17 @@ class _Export:
         )
 
     def _lineage(self, position: int) -> str:
-        """What the store says of the log up to there, under the key: it names an event."""
-        return Names(self._recipe.key, purpose(self._study.name, "lineage"))[self._store.lineage(position)]
+        return lineage_of(self._store, position, self._key, self._study.name)
 
-    def _derived(self, ordinals: Iterable[int], staging: Staging, encoder: Encoder) -> Iterator[Shard]:
-        """Derive shards, each while the one before is still being encoded."""
-        before: ShardOnItsWay | None = None
-        for ordinal in ordinals:
-            rows = self._rows_of(ordinal)
-            if before is not None:
-                yield before.arrived()
-            before = write_shard(staging.folder, ordinal, rows, self._recipe.terms(), encoder)
-        if before is not None:
-            yield before.arrived()
-
-    def _rows_of(self, ordinal: int) -> ShardRows:
-        first, rows = ordinal * self._per_shard, ShardRows()
-        for conversation_id, members in self._store.shard_rows(first, first + self._per_shard, self._position):
-            conversation = replay(conversation_id, [event_of(conversation_id, row) for row in members])
-            rows.add(derive(conversation, self._recipe.standing, self._recipe.options))
-        return rows
+    def _work(self, staging: Staging) -> Work:
+        return Work(
+            self._store.url,
+            staging.folder,
+            self._position,
+            self._lineage(self._position),
+            self._per_shard,
+            self._recipe,
+        )
 
     def _finish(self, shards: list[Shard], staging: Staging) -> Manifest:
         """Everything beside the shards: the card, the tallies and, last of all, the manifest."""
@@ -181,35 +155,14 @@ class _Export:
         return manifest
 
 
-@contextmanager
-def _no_cycles() -> Iterator[None]:
-    """Derivation makes no reference cycles; to look for some among all records of a shard costs a third of its time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def options_of(study: Study) -> Options:
-    """What the study decides about derivation."""
-    dataset = study.dataset
-    return Options(**study.rules.model_dump(), test_percent=dataset.test_percent, salt=dataset.salt)
-
-
-def options_digest(study: Study, key: bytes) -> str:
-    """SHA-256 of all that a study, a key and this version's columns decide about rows. It tells none of them."""
-    decided = {
-        "options": asdict(options_of(study)),
-        "consent": study.consent is not None,
-        "license": study.dataset.license,
-        "conversations_per_shard": study.dataset.conversations_per_shard,
-        "key": key_print(key, study.name),
-        "tool_version": TOOL_VERSION,
-    }
-    return sha256_hex(json.dumps(decided, sort_keys=True))
+def _check_delivered(shard: Shard, staging: Staging) -> None:
+    """A worker on another machine may have written to a folder of the same name there."""
+    for file in shard.files:
+        if staging.size(file.path) != file.bytes:
+            raise PackageError(
+                f"{staging.folder / file.path}: a worker wrote this file, but it is not here; give the workers and the"
+                " export one common file system"
+            )
 
 
 def _by_shard(files: Iterable[ShardFile]) -> dict[int, tuple[ShardFile, ...]]:

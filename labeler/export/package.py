@@ -22,7 +22,7 @@ from pathlib import Path
 
 from labeler.errors import PackageError
 from labeler.export.manifest import MANIFEST_PATH, SHARD_PATH, Manifest, ShardFile
-from labeler.export.shards import write_durably
+from labeler.export.shards import DRAFT, write_durably
 from labeler.export.tallies import STATISTICS_PATH
 
 CARD_PATH = "README.md"
@@ -140,7 +140,7 @@ class Staging:
         for folder, _, names in os.walk(self._out):
             for name in names:
                 path = (Path(folder) / name).relative_to(self._out).as_posix()
-                if path not in owned and not SHARD_PATH.fullmatch(path):
+                if path not in owned and not SHARD_PATH.fullmatch(path) and not name.startswith(DRAFT):
                     self.link(path)
 
     def has(self, file: ShardFile) -> bool:
@@ -150,11 +150,20 @@ class Staging:
         except FileNotFoundError:
             return False
 
+    def size(self, path: str) -> int | None:
+        """The size of a file that was written for the new package; ``None`` if it is not there."""
+        try:
+            return (self.folder / path).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def write(self, path: str, text: str) -> None:
         write_durably(self.folder / path, text.encode("utf-8"))
 
     def swap(self) -> None:
         """Put the staged package in the place of the old one: from here on it is the package."""
+        for draft in self.folder.rglob(f"{DRAFT}*"):  # of a worker that was killed while it wrote
+            draft.unlink(missing_ok=True)
         if not self._out.exists():
             self.folder.rename(self._out)
         elif not exchange(self.folder, self._out):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +38,7 @@ WRITER_OPTIONS: dict[str, Any] = {
 }
 FACT_CHARACTERS = 256  # a vote or a comparison, roughly
 DIGEST_CHARS = 12
+DRAFT = ".draft-"
 WAITING_BYTES = 48 * 1024 * 1024
 
 RowsKey = tuple[str, str]
@@ -232,9 +234,18 @@ def _sizes(config: str, rows: Sequence[Any]) -> list[int]:
 
 
 def write_durably(path: Path, content: bytes | pa.Buffer) -> None:
-    """Write a new file and have it on disk: after a power cut a package has every byte that its manifest names."""
+    """Write a new file and have it on disk: after a power cut a package has every byte that its manifest names.
+
+    It appears whole: a worker that was taken for lost may still be writing when another has written the same file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -52,6 +53,11 @@ class Database:
         self._turn = threading.Lock()
         # What the driver raises by itself, when its own cursors are read.
         self._driver_error: type[Exception] = self._reads.dialect.loaded_dbapi.Error
+
+    @property
+    def url(self) -> str:
+        """Names the file, wherever a process has its working directory."""
+        return database_url(self.path.resolve())
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -126,6 +132,11 @@ def database_path(url: str) -> Path:
     if "?" in url or parsed.host:  # what is behind it would be dropped, and another file taken than was named
         raise StoreError(f"a database URL has a file and nothing else, a ? in its name as %3F; {EXPECTED}")
     return Path(parsed.database)
+
+
+def database_url(path: Path) -> str:
+    """The URL of a file, from which ``database_path`` reads the same file again."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def _parsed(url: str) -> URL:

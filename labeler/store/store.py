@@ -110,6 +110,11 @@ class Store:
     # ── reading ──
 
     @property
+    def url(self) -> str:
+        """The database URL under which any process on this file system can open the log."""
+        return self.database.url
+
+    @property
     def source_id(self) -> str:
         """Where the log comes from: drawn when it began, and kept by dump and load."""
         with self.database.reading() as connection:

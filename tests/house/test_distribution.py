@@ -10,6 +10,7 @@ import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_no_package_is_pinned_twice() -> None:
 
 def test_everything_declared_is_pinned_within_its_range_but_torch() -> None:
     project = PROJECT["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["local"]]
+    declared = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     declared += [text for group in PROJECT["dependency-groups"].values() for text in group]
     wanted = {canonicalize_name(Requirement(text).name): Requirement(text).specifier for text in declared}
     del wanted["torch"]
@@ -70,7 +71,7 @@ def imported() -> set[str]:
 
 def test_what_the_code_imports_is_what_the_project_declares() -> None:
     project = PROJECT["project"]
-    declared = names(project["dependencies"]) | names(project["optional-dependencies"]["local"])
+    declared = names([*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())])
     origins = packages_distributions()
     assert {canonicalize_name(origins[name][0]) for name in imported() - FOUND_BY_PATH} == declared
 

@@ -22,7 +22,7 @@ NEIGHBOURS = {
     "import pandas": "labeler/stats.py",
     "import datetime\n\ndatetime.datetime.now(datetime.UTC)": "labeler/store/",
     "import uuid\n\nuuid.uuid4()": "labeler/ids.py",
-    "import os\n\nos.environ": "labeler/cli.py",
+    "import os\n\nos.environ": "labeler/cli/",
 }
 
 

@@ -1,0 +1,78 @@
+"""What commands open: the study, its log, a package brought up to date, a repo.
+
+Every room is imported inside the function that needs it, so that ``labeler --version`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labeler.errors import HubError, StoreError
+from labeler.terminal import progress
+
+if TYPE_CHECKING:
+    from labeler.export.exporter import ExportResult
+    from labeler.hub import DatasetRepo
+    from labeler.store import Store
+    from labeler.study import Study
+
+
+def study_of(config: Path, database: str | None) -> Study:
+    from labeler.study import load_study  # noqa: PLC0415 - pydantic takes longer than --version may
+
+    return load_study(config).with_database(database)
+
+
+def log_file(study: Study) -> Path:
+    from labeler.store.database import database_path  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+
+    return database_path(study.database_url)
+
+
+@contextmanager
+def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
+    """The study's log. One that is not there is begun only by commands that put something into it."""
+    from labeler.store import Store  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+
+    path = log_file(study)
+    if not begin and not path.exists():
+        raise StoreError(f"{path}: there is no log here; labeler serve begins one, or name another with --database")
+    with Store.open(study.database_url) as store:
+        yield store
+
+
+def exported(study: Study, out: Path | None, workers: int | None, scheduler: str | None) -> ExportResult:
+    from labeler.export.crews import crew_of  # noqa: PLC0415 - pyarrow and datasets take a second
+    from labeler.export.exporter import export as export_log  # noqa: PLC0415
+    from labeler.export.keys import pseudonym_key  # noqa: PLC0415
+
+    crew = crew_of(workers, scheduler)
+    with log_of(study) as store, progress("deriving shards") as bar:
+        return export_log(
+            store,
+            study,
+            out or Path("exports") / study.name,
+            key=pseudonym_key(os.environ, Path.cwd()),
+            crew=crew,
+            report=lambda done, total: bar.at("deriving shards", done, total),
+        )
+
+
+def repo_of(study: Study, repo_id: str | None) -> DatasetRepo:
+    from labeler.hub import DatasetRepo  # noqa: PLC0415 - huggingface_hub takes a second
+
+    name = study.dataset.repo if repo_id is None else repo_id
+    if name is None:
+        raise HubError("no repo is named: say --repo OWNER/NAME, or set dataset.repo in the study file")
+    if "/" not in name:
+        raise HubError(f"'{name}' is not a repo name; write it as owner/name")
+    return DatasetRepo(
+        name,
+        endpoint=os.environ.get("HF_ENDPOINT") or None,
+        token=os.environ.get("HF_TOKEN") or None,
+        private=study.dataset.private,
+    )

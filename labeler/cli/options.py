@@ -1,0 +1,33 @@
+"""The options that commands share, each with its one meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The study file.")]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="Another log than the study's: sqlite:///FILE.", show_default=False),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="The package itself.", show_default="exports/<study>")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Build shards in N processes at once.", show_default="1"),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", metavar="ADDRESS", help="Build shards on a Dask cluster: tcp://HOST:PORT.", show_default=False
+    ),
+]
+Repo = Annotated[
+    str | None, typer.Option("--repo", metavar="ID", help="OWNER/NAME on the Hub.", show_default="dataset.repo")
+]
+
+DEFAULT_CONFIG = Path("configs/local.yaml")

@@ -1,0 +1,57 @@
+"""What decides a row besides the events of its conversation: the study's options, the annotators' standing, the key."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from labeler.core.records import SCHEMA_VERSION
+from labeler.core.rules import RULES_VERSION, Options
+from labeler.core.standing import Standing
+from labeler.export.columns import Terms
+from labeler.export.pseudonyms import Pseudonyms, key_print
+from labeler.ids import sha256_hex
+from labeler.study import Study
+
+# What made a row: it changes with the rules and the columns and not with every release, or each release would write and
+# send every shard again.
+TOOL_VERSION = f"labeler rules {RULES_VERSION}, columns {SCHEMA_VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides what a shard's conversations become, besides their events."""
+
+    options: Options
+    standing: Standing
+    key: bytes
+    dataset: str
+    license: str | None
+
+    def terms(self) -> Terms:
+        """Fresh for every shard: the pseudonyms that it remembers would otherwise grow with the log."""
+        return Terms(Pseudonyms.of(self.key, self.dataset), self.license, TOOL_VERSION)
+
+
+def recipe_of(study: Study, key: bytes, standing: Standing) -> Recipe:
+    """The recipe of a study at a position of its log, which the standing is of."""
+    return Recipe(options_of(study), standing, key, study.name, study.dataset.license)
+
+
+def options_of(study: Study) -> Options:
+    """What the study decides about derivation."""
+    dataset = study.dataset
+    return Options(**study.rules.model_dump(), test_percent=dataset.test_percent, salt=dataset.salt)
+
+
+def options_digest(study: Study, key: bytes) -> str:
+    """SHA-256 of all that a study, a key and this version's columns decide about rows. It tells none of them."""
+    decided = {
+        "options": asdict(options_of(study)),
+        "consent": study.consent is not None,
+        "license": study.dataset.license,
+        "conversations_per_shard": study.dataset.conversations_per_shard,
+        "key": key_print(key, study.name),
+        "tool_version": TOOL_VERSION,
+    }
+    return sha256_hex(json.dumps(decided, sort_keys=True))
