@@ -45,18 +45,29 @@ def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
         yield store
 
 
+def package_of(study: Study, out: Path | None) -> Path:
+    """Where the study's package is."""
+    return out or Path("exports") / study.name
+
+
+def key_here() -> bytes:
+    """The pseudonym key of this environment and working directory."""
+    from labeler.export.keys import pseudonym_key  # noqa: PLC0415 - as every room
+
+    return pseudonym_key(os.environ, Path.cwd())
+
+
 def exported(study: Study, out: Path | None, workers: int | None, scheduler: str | None) -> ExportResult:
     from labeler.export.crews import crew_of  # noqa: PLC0415 - pyarrow and datasets take a second
     from labeler.export.exporter import export as export_log  # noqa: PLC0415
-    from labeler.export.keys import pseudonym_key  # noqa: PLC0415
 
     crew = crew_of(workers, scheduler)
     with log_of(study) as store, progress("deriving shards") as bar:
         return export_log(
             store,
             study,
-            out or Path("exports") / study.name,
-            key=pseudonym_key(os.environ, Path.cwd()),
+            package_of(study, out),
+            key=key_here(),
             crew=crew,
             report=lambda done, total: bar.at("deriving shards", done, total),
         )

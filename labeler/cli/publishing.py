@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labeler.cli.opening import exported, repo_of, study_of
+from labeler.cli.opening import exported, key_here, log_of, package_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, Workers
 from labeler.terminal import progress, show, show_json
 
 if TYPE_CHECKING:
+    from labeler.core.events import Event
+    from labeler.export.explaining import Decision
     from labeler.export.exporter import ExportResult
+    from labeler.study import Study
+
+WORDS_SHOWN = 160
 
 
 def export(
@@ -20,12 +26,24 @@ def export(
     out: Out = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="ID",
+            help="Write nothing; say why a record, message or conversation is in the data set, or not.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn the log into a package.
 
     Only shards with something new are written. A folder that is neither empty nor a package is refused.
     """
+    if explain is not None:
+        _explain(study_of(config, database), out, explain, as_json)
+        return
     result = exported(study_of(config, database), out, workers, scheduler)
     if as_json:
         show_json(_facts(result))
@@ -66,6 +84,47 @@ def push(
     _show_package(result)
     commit = f", commit {pushed.commit}" if pushed.commit else ""
     show(f"{pushed.repo}: {pushed.note}{commit}")
+
+
+def _explain(study: Study, out: Path | None, asked: str, as_json: bool) -> None:
+    from labeler.export.explaining import explain  # noqa: PLC0415 - pyarrow takes longer than --version may
+
+    with log_of(study) as store, progress("looking through conversations") as bar:
+        found = explain(
+            store,
+            study,
+            asked,
+            key=key_here(),
+            package=package_of(study, out),
+            report=lambda done, total: bar.at("looking through conversations", done, total),
+        )
+    if as_json:
+        show_json(found.as_json())
+        return
+    show(f"{asked}: conversation {found.conversation_id} of annotator {found.annotator_id}")
+    show("events:")
+    for event in found.events:
+        show(f"  {event.position:>8,}  {event.at[:19]}  {event.payload.kind:<20} {_words_of(event)}")
+    show("decisions:" if found.decisions else "decisions: none; no rule looks at it")
+    for one in found.decisions:
+        show(f"  {_decision(one)}")
+
+
+def _words_of(event: Event) -> str:
+    """What an event says, cut to a line."""
+    from labeler.core.events import body_json  # noqa: PLC0415 - as every room
+
+    body = body_json(event.payload)
+    return body if len(body) <= WORDS_SHOWN else f"{body[: WORDS_SHOWN - 1]}…"
+
+
+def _decision(one: Decision) -> str:
+    answers = " over ".join(one.messages)
+    if one.reason is not None:
+        return f"left out ({one.reason}, {one.rule}): {one.meaning}: {answers}"
+    trust = f"strength {one.strength}, " if one.strength else ""
+    rules = f"{one.rule} of {', '.join(one.sources)}" if len(one.sources) > 1 else one.rule
+    return f"row of {one.config}/{one.split} by {rules} ({one.meaning}; {trust}confidence {one.confidence}): {answers}"
 
 
 def _facts(result: ExportResult) -> dict[str, Any]:

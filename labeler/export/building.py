@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from labeler.core.conversation import replay
-from labeler.core.rules import derive
-from labeler.errors import PackageError
+from labeler.core.laws import Preflight
+from labeler.core.records import Derived, Exclusion
+from labeler.core.rules import REASONS, derive
+from labeler.errors import LogError, PackageError
 from labeler.export.pseudonyms import Names, purpose
 from labeler.export.recipe import TOOL_VERSION, Recipe
 from labeler.export.shards import Encoder, Shard, ShardOnItsWay, ShardRows, write_shard
-from labeler.store import Store, event_of
+from labeler.store import Row, Store, event_of
+
+UNREADABLE = "unreadable"
 
 # What has to be the same wherever shards of one package are built, or their bytes are not.
 MADE_WITH = f"{TOOL_VERSION}, pyarrow {pa.__version__}"
@@ -77,11 +81,29 @@ def _derived(work: Work, ordinal: int, encoder: Encoder) -> ShardOnItsWay:
 
 
 def _rows(store: Store, work: Work, ordinal: int) -> ShardRows:
-    first, rows, recipe = ordinal * work.conversations_per_shard, ShardRows(), work.recipe
+    first, rows, preflight = ordinal * work.conversations_per_shard, ShardRows(), Preflight()
     for conversation_id, members in store.shard_rows(first, first + work.conversations_per_shard, work.position):
-        conversation = replay(conversation_id, [event_of(conversation_id, row) for row in members])
-        rows.add(derive(conversation, recipe.standing, recipe.options))
+        rows.add(derived_from(conversation_id, members, work.recipe, preflight))
     return rows
+
+
+def derived_from(conversation_id: str, members: Iterable[Row], recipe: Recipe, preflight: Preflight) -> Derived:
+    """What a conversation yields, with what breaks a law in its ledger.
+
+    Events that contradict each other (a log may have been written by another program and loaded) cost this conversation
+    only, and its ledger says so.
+
+    Raises:
+        LogError: a body cannot be read: the log is damaged, and nobody knows what else is.
+    """
+    events = [event_of(conversation_id, row) for row in members]
+    try:
+        conversation = replay(conversation_id, events)
+    except LogError:
+        return Derived(ledger=[Exclusion((conversation_id,), REASONS[UNREADABLE][0], UNREADABLE)])
+    derived = derive(conversation, recipe.standing, recipe.options)
+    preflight.check(derived)
+    return derived
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from labeler.core.laws import answer_problem, prompt_problem
+from labeler.core.text import ChatMessage
 from labeler.export.manifest import ShardFile
 from labeler.export.schemas import TRAINER_CONFIGS
 
 _NEEDED = ("record_id", "group_key", "prompt", "chosen", "rejected", "completion", "strength", "margin")
 
-Chat = Sequence[dict[str, str]]
+Chat = Sequence[ChatMessage]
 Row = dict[str, Any]
 
 
@@ -53,17 +55,5 @@ def _row_problems(config: str, row: Row) -> Iterator[str]:
         yield "margin is not strength / 3"
 
 
-def prompt_problem(prompt: Chat) -> str | None:
-    """What a chat template would refuse in a prompt, or quietly get wrong."""
-    roles = [message["role"] for message in prompt]
-    turns = roles[1:] if roles[:1] == ["system"] else roles
-    expected = ["user" if place % 2 == 0 else "assistant" for place in range(len(turns))]
-    if turns != expected or turns[-1:] != ["user"]:
-        return f"its prompt's roles do not alternate up to the user's last message: {', '.join(roles) or 'none'}"
-    if not all(message["content"].strip() for message in prompt):
-        return "its prompt holds an empty message"
-    return None
-
-
 def _is_answer(answer: Chat) -> bool:
-    return len(answer) == 1 and answer[0]["role"] == "assistant" and bool(answer[0]["content"].strip())
+    return len(answer) == 1 and answer[0]["role"] == "assistant" and answer_problem(answer[0]["content"]) is None

@@ -18,7 +18,7 @@ from datasets import get_dataset_config_names, load_dataset
 from datasets.packaged_modules.parquet.parquet import Parquet
 
 from labeler.errors import PackageError
-from labeler.export.laws import prompt_problem
+from labeler.core.laws import prompt_problem
 from labeler.export.manifest import MANIFEST_PATH, ShardFile
 from labeler.export.proof import verify_package
 from labeler.export.schemas import CONFIGS, TRAINER_CONFIGS, schema

@@ -17,7 +17,7 @@ from labeler.core.rules.prompts import Prompts
 from labeler.core.rules.reading import Reading, Turn, read
 from labeler.core.standing import Standing
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 GOLD = "gold"
 
 __all__ = ["REASONS", "RULES", "RULES_VERSION", "Options", "Rule", "derive"]

@@ -61,7 +61,8 @@ _BOOK = (
 RULES = {rule.id: rule for rule in _BOOK}
 _PLACE = {rule.id: place for place, rule in enumerate(_BOOK)}
 
-# reason -> (the rule that gives it, what it says). The split is not a rule of this book but a law over all of them.
+# reason -> (the rule that gives it, what it says). The split and the preflight are no rules of this book but laws over
+# all of them.
 REASONS = {
     "no_feedback": ("R19", "nobody judged the answer, or every vote on it was withdrawn"),
     "answer_failed": ("R21", "the reply failed or never ended"),
@@ -98,6 +99,8 @@ REASONS = {
     "consent_withdrawn": ("R30", "the annotator withdrew consent"),
     "annotator_excluded": ("R30", "the annotator is excluded"),
     "split_conflict": ("split", "a record of a branch whose opener belongs to the other split"),
+    "malformed": ("preflight", "a record that breaks a law of the trainers, such as an answer that ends in `▌`"),
+    "unreadable": ("preflight", "a conversation whose events contradict each other; `labeler verify` names it"),
 }
 
 
