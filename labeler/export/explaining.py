@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -176,12 +176,13 @@ class _Case:
 
     def _made(self) -> Iterator[Decision]:
         derived, names = self._derived, self._names
-        for config, records in (
-            ("dpo", derived.pairs),
-            ("reward", derived.pairs),
-            ("kto", derived.unpaired),
-            ("sft", derived.demonstrations),
-        ):
+        made: dict[str, Sequence[Record]] = {
+            "dpo": derived.pairs,
+            "reward": derived.pairs,
+            "kto": derived.unpaired,
+            "sft": derived.demonstrations,
+        }
+        for config, records in made.items():
             for record, record_id in zip(records, record_ids(config, records, names), strict=True):
                 yield _row(config, record, record_id)
 

@@ -17,8 +17,8 @@ import pytest
 from datasets import get_dataset_config_names, load_dataset
 from datasets.packaged_modules.parquet.parquet import Parquet
 
-from labeler.errors import PackageError
 from labeler.core.laws import prompt_problem
+from labeler.errors import PackageError
 from labeler.export.manifest import MANIFEST_PATH, ShardFile
 from labeler.export.proof import verify_package
 from labeler.export.schemas import CONFIGS, TRAINER_CONFIGS, schema
