@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from labeler.core.conversation import replay
+from labeler.core.events import Erased
 from labeler.core.laws import Preflight
 from labeler.core.records import Derived, Exclusion
 from labeler.core.rules import REASONS, derive
@@ -23,9 +24,10 @@ from labeler.errors import LogError, PackageError
 from labeler.export.pseudonyms import Names, purpose
 from labeler.export.recipe import TOOL_VERSION, Recipe
 from labeler.export.shards import Encoder, Shard, ShardOnItsWay, ShardRows, write_shard
-from labeler.store import Row, Store, event_of
+from labeler.store import Lineage, Row, Store, event_of
 
 UNREADABLE = "unreadable"
+ERASED = "erased"
 
 # What has to be the same wherever shards of one package are built, or their bytes are not.
 MADE_WITH = f"{TOOL_VERSION}, pyarrow {pa.__version__}"
@@ -65,7 +67,12 @@ def build(work: Work, ordinal: int) -> Shard:
 
 def lineage_of(store: Store, position: int, key: bytes, dataset: str) -> str:
     """What the store says of the log up to there, under the key: it names an event."""
-    return Names(key, purpose(dataset, "lineage"))[store.lineage(position)]
+    return lineage_text(store.lineage(position), key, dataset)
+
+
+def lineage_text(lineage: Lineage, key: bytes, dataset: str) -> str:
+    """The published form of a lineage."""
+    return Names(key, purpose(dataset, "lineage"))[f"{lineage.last} {lineage.erased}"]
 
 
 def _derived(work: Work, ordinal: int, encoder: Encoder) -> ShardOnItsWay:
@@ -102,6 +109,8 @@ def derived_from(conversation_id: str, members: Iterable[Row], recipe: Recipe, p
     except LogError:
         return Derived(ledger=[Exclusion((conversation_id,), REASONS[UNREADABLE][0], UNREADABLE)])
     derived = derive(conversation, recipe.standing, recipe.options)
+    if any(isinstance(event.payload, Erased) for event in events):
+        derived.ledger.append(Exclusion((conversation_id,), REASONS[ERASED][0], ERASED))
     preflight.check(derived)
     return derived
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from labeler.core.events import Event, body_json
 from labeler.core.laws import Preflight, ids_of
 from labeler.core.records import Derived
+from labeler.core.references import messages_of
 from labeler.core.rules import REASONS, RULES
 from labeler.core.standing import standing_of
 from labeler.errors import PackageError
@@ -25,7 +26,6 @@ from labeler.store import Row, Store, event_of
 from labeler.study import Study
 
 ID_COLUMNS = ("record_id", "message_id", "conversation_id", "event_id")
-_NAMES_OF_A_MESSAGE = ("message_id", "parent_id", "edits", "retries", "message_a", "message_b", "answer_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +216,3 @@ def _row(config: str, record: Record, record_id: str) -> Decision:
         strength=grounds.strength,
         confidence=grounds.confidence,
     )
-
-
-def messages_of(event: Event) -> tuple[str, ...]:
-    """The messages that an event makes or names."""
-    named = (getattr(event.payload, name, None) for name in _NAMES_OF_A_MESSAGE)
-    return tuple(one for one in named if isinstance(one, str))

@@ -12,7 +12,7 @@ from labeler.core.rules import RULES_VERSION
 from labeler.core.standing import standing_of
 from labeler.errors import PackageError
 from labeler.export import card, tallies
-from labeler.export.building import Work, lineage_of
+from labeler.export.building import Work, lineage_of, lineage_text
 from labeler.export.crews import Crew, built, in_process
 from labeler.export.manifest import MANIFEST_PATH, Manifest, ShardFile
 from labeler.export.package import CARD_PATH, Staging, alone, read_manifest, read_text
@@ -112,10 +112,18 @@ class _Export:
 
     def _continues(self, old: Manifest) -> bool:
         """Whether the package that is there is an earlier state of the one to make."""
-        return old.position <= self._position and (
-            (old.source_id, old.rules_version, old.options_digest, old.pyarrow, old.lineage)
-            == (self._source_id, RULES_VERSION, self._options_digest, pa.__version__, self._lineage(old.position))
-        )
+        made = (old.source_id, old.rules_version, old.options_digest, old.pyarrow)
+        makes = (self._source_id, RULES_VERSION, self._options_digest, pa.__version__)
+        return old.position <= self._position and made == makes and self._is_past(old.position, old.lineage)
+
+    def _is_past(self, position: int, lineage: str) -> bool:
+        """Whether this log was once as the old package saw it: just as it is now, or before an erasure that the log
+        itself tells of."""
+        now = self._store.lineage(position)
+        counts = [now.erased]
+        if now.erased and self._store.announces_erasure(position, self._position):
+            counts = list(range(now.erased, -1, -1))
+        return any(lineage_text(now._replace(erased=n), self._key, self._study.name) == lineage for n in counts)
 
     def _lineage(self, position: int) -> str:
         return lineage_of(self._store, position, self._key, self._study.name)

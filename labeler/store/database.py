@@ -46,6 +46,8 @@ class Database:
         self.path = path
         self._reads = _engine(path, busy_seconds, pool_size=READERS_KEPT, max_overflow=-1)
         self._writes = _engine(path, busy_seconds, pool_size=1, max_overflow=0)
+        self._checkpoints = _engine(path, 0.2, pool_size=1, max_overflow=0)  # no transaction begins by itself here
+        event.listen(self._checkpoints, "connect", _write_durably)
         event.listen(self._reads, "connect", _never_write)
         event.listen(self._writes, "connect", _write_durably)
         event.listen(self._writes, "begin", _begin_immediate)
@@ -77,9 +79,16 @@ class Database:
             with self._writes.begin() as connection:
                 yield connection
 
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the file and cut it to nothing; ``True`` if somebody is in the way."""
+        with self._turn, self.explained(), self._checkpoints.connect() as connection:
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        return bool(busy)
+
     def close(self) -> None:
         self._reads.dispose()
         self._writes.dispose()
+        self._checkpoints.dispose()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -181,7 +190,8 @@ def _never_write(connection: Any, record: object) -> None:
 
 
 def _write_durably(connection: Any, record: object) -> None:
-    _set(connection, "journal_mode = WAL", "synchronous = FULL")
+    # What is overwritten or deleted is zeroed in the file, too: an erased text must not lie about in free pages.
+    _set(connection, "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON")
 
 
 def _set(connection: Any, *pragmas: str) -> None:

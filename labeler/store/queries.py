@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, bindparam, func, select, tuple_, union, union_all
+from sqlalchemy import JSON, Text, bindparam, func, select, tuple_, type_coerce, union, union_all
 
 from labeler.core.events import Erased, MessageSent
 from labeler.store.rows import Row
@@ -31,6 +31,9 @@ of_annotators = in_order.where(
 
 event_at = select(events.c.event_id).where(events.c.position == bindparam("position"))
 tombstones = select(func.count()).select_from(events).where(about_annotators, events.c.kind == Erased.kind, *_in_range)
+announcements = tombstones.where(
+    type_coerce(events.c.body, JSON)["erased_kind"].as_string().in_(["annotator", "conversation"])
+)
 
 _touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bindparam("annotator_id"))
 tally = (
@@ -49,9 +52,15 @@ _newest = (
     .correlate(conversations)
     .scalar_subquery()
 )
+_kept = (
+    select(events.c.position)
+    .where(events.c.position == conversations.c.first_position, events.c.kind != Erased.kind)
+    .correlate(conversations)
+    .exists()
+)
 begun_by = (
     select(conversations.c.conversation_id)
-    .where(conversations.c.annotator_id == bindparam("annotator_id"))
+    .where(conversations.c.annotator_id == bindparam("annotator_id"), _kept)
     .order_by(_newest.desc())
 )
 begun_upto = (

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Select
 
@@ -30,6 +30,13 @@ ROWS_AT_ONCE = 2000
 
 _CONVERSATION_ID = itemgetter(-1)
 _new_row = tuple.__new__
+
+
+class Lineage(NamedTuple):
+    """The event at a position, and how many tombstones stand at it and below."""
+
+    last: str | None
+    erased: int
 
 
 def utc_now() -> str:
@@ -128,13 +135,19 @@ class Store:
         with self.database.reading() as connection:
             return int(connection.scalars(queries.last_position).one())
 
-    def lineage(self, position: int) -> str:
+    def lineage(self, position: int) -> Lineage:
         """Tells this log up to a position from all others that began alike: a log restored from a backup that grew
-        otherwise since, or one in which something was erased. By the event that stands there and the tombstones."""
+        otherwise since, or one in which something was erased."""
         with self.database.reading() as connection:
             last = connection.scalars(queries.event_at, {"position": position}).one_or_none()
             erased = connection.scalars(queries.tombstones, {"after": 0, "upto": position}).one()
-        return f"{last} {erased}"
+        return Lineage(last, erased)
+
+    def announces_erasure(self, after: int, upto: int) -> bool:
+        """Whether something was erased of which an event in ``after < position <= upto`` tells, so that
+        ``dirty_ordinals`` knows what it was."""
+        with self.database.reading() as connection:
+            return bool(connection.scalars(queries.announcements, {"after": after, "upto": upto}).one())
 
     def load(self, stream_id: str) -> list[Event]:
         """A stream (a conversation, an annotator's, the study's) in the order of ``seq``; empty if it is not there."""

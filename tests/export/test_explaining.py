@@ -102,7 +102,7 @@ def test_a_vote_shows_the_rows_that_rest_on_it(store: Store, package: Path) -> N
 
 
 def test_an_id_that_nothing_has_is_one_line(store: Store, package: Path) -> None:
-    with pytest.raises(PackageError, match="^nobody: neither the log nor the data set has this id; name a record"):
+    with pytest.raises(PackageError, match=r"^nobody: neither the log nor the data set has this id; name a record"):
         asked(store, "nobody", package)
 
 

@@ -98,6 +98,7 @@ REASONS = {
     "consent_missing": ("R30", "the annotator never accepted the consent text"),
     "consent_withdrawn": ("R30", "the annotator withdrew consent"),
     "annotator_excluded": ("R30", "the annotator is excluded"),
+    "erased": ("R30", "a conversation of which something was erased, or all of it"),
     "split_conflict": ("split", "a record of a branch whose opener belongs to the other split"),
     "malformed": ("preflight", "a record that breaks a law of the trainers, such as an answer that ends in `▌`"),
     "unreadable": ("preflight", "a conversation whose events contradict each other; `labeler verify` names it"),

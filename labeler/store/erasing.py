@@ -1,0 +1,150 @@
+"""Taking back: what somebody gave is overwritten for good, and tombstones stand where it was.
+
+The log stays append-only for all who read it: an erased event keeps its position, seq and id, so conversations keep
+their places and shards, and one more event at the end announces the erasure to whoever derived something before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, select, update
+
+from labeler.core.events import Erased, Event, Payload, body_json
+from labeler.core.references import dependents
+from labeler.errors import LogError, StoreError
+from labeler.ids import event_id
+from labeler.store import queries
+from labeler.store.beginning import STUDY_ANNOTATOR
+from labeler.store.rows import checked_at, event_from
+from labeler.store.schema import conversations, events, touches
+from labeler.store.store import Store
+from labeler.store.writer import insert_rows
+
+Subject = Literal["annotator", "conversation"]
+CHECKPOINT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was erased. ``events`` is 0 if nothing was left to erase; then no tombstone was added either.
+
+    ``conversations`` are those that lost events, now or in an earlier erasure of the same subject.
+    """
+
+    subject: Subject
+    id: str
+    events: int
+    conversations: tuple[str, ...]
+    position: int
+
+
+def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "") -> Erasure:
+    """Overwrite the events of a conversation, or all that an annotator gave, in one transaction.
+
+    Of an annotator go the conversations that they began, whole, their own stream, and what they did in conversations of
+    others, with all that rests on it there (votes on an answer that they rewrote, say).
+
+    Raises:
+        LogError: nobody and nothing has this id.
+        StoreError: the database cannot be written, or other programs keep the old pages from being overwritten; then
+            everything is erased, and only the truncation of the write-ahead log has to be tried again.
+    """
+    with store.database.writing() as connection:
+        doomed, streams = _doomed(connection, subject, id)
+        fresh = [event for event in doomed if not isinstance(event.payload, Erased)]
+        if fresh:
+            _overwrite(connection, fresh, reason)
+            for stream_id in dict.fromkeys([*streams, id]):
+                announcement = Erased(erased_kind=subject, reason=reason)
+                _announce(connection, (subject, id), stream_id, announcement, checked_at(at))
+        position = connection.scalars(queries.last_position).one()
+    truncate(store)
+    return Erasure(subject, id, len(fresh), tuple(streams), position)
+
+
+def truncate(store: Store, seconds: float = CHECKPOINT_SECONDS) -> None:
+    """Move what is in the write-ahead log into the database, and leave nothing of it behind.
+
+    Raises:
+        StoreError: a program has been reading for too long.
+    """
+    deadline = time.monotonic() + seconds
+    while store.database.checkpoint():
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"{store.database.path}-wal: erased, but an older copy is still in this file, since another program"
+                " reads it all the time; stop it and run the same command again"
+            )
+        time.sleep(0.05)
+
+
+# ── what goes ──
+
+
+def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Event], list[str]]:
+    """The events that go, tombstones among them, and the conversations that they are in."""
+    if subject == "conversation":
+        if connection.scalar(select(conversations.c.ordinal).where(conversations.c.conversation_id == id)) is None:
+            raise LogError(f"{id}: no conversation of this log has this id")
+        return _stream(connection, id), [id]
+    if id == STUDY_ANNOTATOR:
+        raise LogError(f"{id}: this is the study itself, no annotator")
+    own = set(connection.scalars(select(conversations.c.conversation_id).where(conversations.c.annotator_id == id)))
+    touched = list(connection.scalars(select(touches.c.conversation_id).where(touches.c.annotator_id == id)))
+    doomed = [event for event in _stream(connection, id) if not _announces(event)]
+    streams: list[str] = []
+    for stream_id in touched:
+        stream = _stream(connection, stream_id)
+        gone = stream if stream_id in own else list(_given_by(id, stream))
+        if gone:
+            streams.append(stream_id)
+            doomed += gone
+    if not doomed:
+        raise LogError(f"{id}: no annotator of this log has this id")
+    return doomed, streams
+
+
+def _stream(connection: Connection, stream_id: str) -> list[Event]:
+    return [event_from(row) for row in connection.execute(queries.stream, {"stream_id": stream_id})]
+
+
+def _given_by(annotator_id: str, stream: Sequence[Event]) -> Iterator[Event]:
+    """What an annotator did in somebody else's conversation, and what rests on it."""
+    own = [event for event in stream if event.annotator_id == annotator_id]
+    ids = {event.event_id for event in (*own, *dependents(stream, own))}
+    return (event for event in stream if event.event_id in ids)
+
+
+def _announces(event: Event) -> bool:
+    return isinstance(event.payload, Erased) and event.payload.erased_kind in ("annotator", "conversation")
+
+
+# ── how it goes ──
+
+
+def _overwrite(connection: Connection, doomed: Iterable[Event], reason: str) -> None:
+    for event in doomed:
+        tombstone = Erased(erased_kind=event.payload.kind, reason=reason)
+        _rewrite(connection, event.position, tombstone)
+
+
+def _rewrite(connection: Connection, position: int, payload: Payload) -> None:
+    connection.execute(
+        update(events).where(events.c.position == position).values(kind=payload.kind, body=body_json(payload))
+    )
+
+
+def _announce(connection: Connection, by: tuple[Subject, str], stream_id: str, announcement: Erased, at: str) -> None:
+    """The last word in a stream that lost events: exports look there for what has changed, and whoever has the
+    conversation open somewhere has to read it again before they can go on with it."""
+    subject, id = by
+    seq = connection.scalars(queries.last_seq, {"stream_id": stream_id}).one() + 1
+    position = connection.scalars(queries.last_position).one() + 1
+    own = event_id(STUDY_ANNOTATOR, f"erase:{subject}:{stream_id}:{seq}", 0)
+    annotator_id = id if subject == "annotator" else STUDY_ANNOTATOR
+    row = (own, stream_id, seq, announcement.kind, at, annotator_id, body_json(announcement))
+    insert_rows(connection, [row], position)
