@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labeler.hub.patience import Patience
+from labeler.hub.purge import PurgeResult, history_of, purge_history
 from labeler.hub.push import PushResult, push
 from labeler.hub.refusals import Again
 from labeler.hub.repo import DatasetRepo, Published, RemoteFile
@@ -14,10 +15,13 @@ __all__ = [
     "DatasetRepo",
     "Patience",
     "Published",
+    "PurgeResult",
     "PushResult",
     "RemoteFile",
     "Report",
     "Step",
+    "history_of",
+    "purge_history",
     "push",
     "silent",
     "verify_remote",

@@ -78,10 +78,10 @@ class DatasetRepo:
     ) -> None:
         hook_in()
         self.private = private
-        self._api = HfApi(endpoint=endpoint, token=_usable(token))
+        self.api = HfApi(endpoint=endpoint, token=_usable(token))
         self._timeout = timeout
-        self._place = Place(repo_id, self._api.endpoint)
-        self._uploads = Uploads(self._api, self._place, timeout)
+        self._place = Place(repo_id, self.api.endpoint)
+        self._uploads = Uploads(self.api, self._place, timeout)
 
     @property
     def repo_id(self) -> str:
@@ -102,9 +102,9 @@ class DatasetRepo:
         Raises:
             HubError: the Hub refuses, or the manifest there cannot be read.
         """
-        with self._calling():
+        with self.calling():
             try:
-                found = self._api.dataset_info(self.repo_id, revision=revision)
+                found = self.api.dataset_info(self.repo_id, revision=revision)
             except GatedRepoError:
                 raise
             except RepositoryNotFoundError:
@@ -126,8 +126,8 @@ class DatasetRepo:
         paths = [file.path for file in files]
         for start in range(0, len(paths), PATHS_A_CALL):
             batch = paths[start : start + PATHS_A_CALL]
-            with self._calling():
-                entries = self._api.get_paths_info(self.repo_id, batch, repo_type="dataset", revision=revision)
+            with self.calling():
+                entries = self.api.get_paths_info(self.repo_id, batch, repo_type="dataset", revision=revision)
             for entry in entries:
                 if isinstance(entry, RepoFile):
                     sha256 = entry.lfs.sha256 if entry.lfs else None
@@ -147,9 +147,9 @@ class DatasetRepo:
 
     def create(self) -> None:
         """Make the repo, private or public as this object says. One that exists is left as it is."""
-        with self._calling():
+        with self.calling():
             try:
-                self._api.create_repo(self.repo_id, repo_type="dataset", private=self.private, exist_ok=True)
+                self.api.create_repo(self.repo_id, repo_type="dataset", private=self.private, exist_ok=True)
             except HfHubHTTPError as error:
                 status = error.response.status_code
                 if status not in (402, 403, 404):
@@ -159,8 +159,8 @@ class DatasetRepo:
 
     def prepare(self, operations: Sequence[CommitOperationAdd]) -> None:
         """Ask the Hub how small files travel; a token that may not write is refused here, before any data is sent."""
-        with self._calling():
-            self._api.preupload_lfs_files(self.repo_id, operations, repo_type="dataset", free_memory=False)
+        with self.calling():
+            self.api.preupload_lfs_files(self.repo_id, operations, repo_type="dataset", free_memory=False)
 
     @property
     def stored(self) -> int:
@@ -180,8 +180,8 @@ class DatasetRepo:
         self, operations: Sequence[CommitOperationAdd | CommitOperationDelete], *, parent: str, message: str
     ) -> str:
         """All operations as one commit on top of ``parent``, or none of them. Returns its oid."""
-        with self._calling():
-            made = self._api.create_commit(
+        with self.calling():
+            made = self.api.create_commit(
                 self.repo_id, operations, commit_message=message, repo_type="dataset", parent_commit=parent
             )
         return made.oid
@@ -189,7 +189,8 @@ class DatasetRepo:
     # ── how ──
 
     @contextmanager
-    def _calling(self) -> Iterator[None]:
+    def calling(self) -> Iterator[None]:
+        """One call of ``api``: bounded, tried once, and any error of it told in one line."""
         with translated(self._place), one_call(self._timeout), quiet():
             yield
 
@@ -211,9 +212,9 @@ class DatasetRepo:
     def _content(self, path: str, revision: str) -> bytes | None:
         """A file at a commit, never from a cache; None if it is not there."""
         url = hf_hub_url(self.repo_id, path, repo_type="dataset", revision=revision, endpoint=self.endpoint)
-        with self._calling():
+        with self.calling():
             try:
-                response = get_session().get(url, headers=build_hf_headers(token=self._api.token))
+                response = get_session().get(url, headers=build_hf_headers(token=self.api.token))
                 hf_raise_for_status(response)
             except EntryNotFoundError:
                 return None

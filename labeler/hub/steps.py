@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["read", "create", "send", "commit", "check", "wait"]
+Stage = Literal["read", "create", "send", "commit", "check", "purge", "wait"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,23 +335,16 @@ class Api:
         return Response.of({})
 
     def lfs_files(self, request: Request) -> Response:
-        repo, found = self.readable(request), {}
-        for commit in repo.commits.values():
-            for path, entry in commit.tree.items():
-                if entry.lfs:
-                    found[entry.sha256] = _lfs_file(commit, path, entry)
-        return Response.of(list(found.values()))
+        repo = self.readable(request)
+        return Response.of([self._lfs_file(sha256, path) for sha256, path in repo.objects.items()])
+
+    def _lfs_file(self, sha256: str, path: str) -> dict[str, Any]:
+        where = {"filename": path, "pushedAt": "2026-01-01T00:00:00.000Z", "ref": "refs/heads/main"}
+        return {"fileOid": sha256, "oid": sha256, "size": len(self.state.content(sha256)), **where}
 
     def lfs_drop(self, request: Request) -> Response:
         repo, asked = self.writable(request), request.json()["deletions"]
-        wanted = set(asked["sha"])
-        if asked.get("rewriteHistory"):
-            for oid, commit in list(repo.commits.items()):
-                tree = {path: entry for path, entry in commit.tree.items() if entry.sha256 not in wanted}
-                repo.commits[oid] = Commit(**{**vars(commit), "tree": tree})
-        for sha256 in wanted:
-            self.state.drop(sha256)
-        self.state.save()
+        self.state.expunge(repo, set(asked["sha"]), rewrite_history=bool(asked.get("rewriteHistory")))
         return Response.of({})
 
     # ── large files, the Xet way ──
@@ -454,11 +447,6 @@ def _list(commit: Commit, folder: str, *, recursive: bool) -> Iterable[dict[str,
 def _told(commit: Commit) -> dict[str, Any]:
     who = [{"user": commit.author}]
     return {"id": commit.oid, "title": commit.title, "message": commit.description, "date": commit.date, "authors": who}
-
-
-def _lfs_file(commit: Commit, path: str, entry: Entry) -> dict[str, Any]:
-    where = {"filename": path, "pushedAt": commit.date, "ref": "refs/heads/main"}
-    return {"fileOid": entry.sha256, "oid": entry.sha256, "size": entry.size, **where}
 
 
 def _paths(lines: list[dict[str, Any]], key: str) -> Iterable[str]:

@@ -2,7 +2,8 @@
 
 A fault is decided when a request arrives, before anything is applied. The kinds are those of the routes in ``api.py``:
 ``repo_info``, ``create``, ``preupload``, ``xet_token``, ``xorb``, ``xet_shard``, ``lfs_batch``, ``lfs_put``,
-``lfs_verify``, ``validate_yaml``, ``commit``, ``paths_info``, ``resolve`` and so on.
+``lfs_verify``, ``validate_yaml``, ``commit``, ``paths_info``, ``resolve``, ``refs``, ``commits``, ``drop_ref``,
+``squash``, ``lfs_files``, ``lfs_drop`` and so on.
 """
 
 from __future__ import annotations

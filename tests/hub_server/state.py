@@ -78,12 +78,17 @@ class Commit:
 
 @dataclass
 class Repo:
-    """A dataset repo: its settings, its refs and every commit that a ref still reaches."""
+    """A dataset repo: its settings, its refs and every commit that a ref still reaches.
+
+    ``objects`` are the large files that some commit has ever named, by sha256, each with its path: they stay when no
+    commit names them any more, until somebody deletes them.
+    """
 
     repo_id: str
     private: bool
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, Commit] = field(default_factory=dict)
+    objects: dict[str, str] = field(default_factory=dict)
     gated: str | bool = False
     renames: int = 0
 
@@ -261,8 +266,30 @@ class State:
         repo.renames += 1
         repo.commits[commit.oid] = commit
         repo.refs[ref] = commit.oid
+        repo.objects.update({entry.sha256: path for path, entry in change.put.items() if entry.lfs})
         self.save()
         return commit
+
+    def expunge(self, repo: Repo, doomed: set[str], *, rewrite_history: bool) -> None:
+        """Delete large files for good. Commits that name them lose those paths, or keep a name that leads nowhere."""
+        with self.lock:
+            if rewrite_history:
+                for oid, commit in list(repo.commits.items()):
+                    tree = {path: entry for path, entry in commit.tree.items() if entry.sha256 not in doomed}
+                    repo.commits[oid] = replace(commit, tree=tree)
+            for sha256 in doomed:
+                repo.objects.pop(sha256, None)
+                self.drop(sha256)
+            self.save()
+
+    def served(self) -> Iterator[bytes]:
+        """Every byte that somebody can still get: what any commit holds, and every large file in the storage. (Packed
+        chunks are not among them: nothing gives those out.)"""
+        with self.lock:
+            for repo in self.repos.values():
+                entries = [entry for commit in repo.commits.values() for entry in commit.tree.values()]
+                for sha256 in {*repo.objects, *(entry.sha256 for entry in entries)}:
+                    yield self.content(sha256)
 
     # ── persistence ──
 
