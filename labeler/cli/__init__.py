@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import logs, proving, publishing, serving
+from labeler.cli import erasing, logs, proving, publishing, serving
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
@@ -28,6 +28,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     publishing.push,
     proving.stats,
     proving.verify,
+    erasing.forget,
     serving.simulate,
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)

@@ -60,7 +60,7 @@ def test_old_commits_are_not_found_by_the_real_client(hub: HubServer, repo: Data
     old = [commit.oid for commit in hub.commits(REPO)]
     purge_history(repo, manifest_of(package))
     for oid in old:
-        with pytest.raises(Exception, match="Invalid rev id|not found"):
+        with pytest.raises(Exception, match=r"Invalid rev id|not found"):
             client(hub).dataset_info(REPO, revision=oid)
 
 

@@ -1,0 +1,96 @@
+"""The command that takes back."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labeler.cli.opening import key_here, log_of, package_of, repo_of, study_of
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, Workers
+from labeler.errors import HubError
+from labeler.terminal import progress, show, show_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labeler.forgetting import Receipt
+
+
+def forget(
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", metavar="ID", help="Erase all they gave.", show_default=False)
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", metavar="ID", help="Erase a conversation.", show_default=False)
+    ] = None,
+    push: Annotated[bool, typer.Option("--push", help="Publish the package without it, too.")] = False,
+    purge_history: Annotated[
+        bool, typer.Option("--purge-history", help="With --push: leave no older revision on the Hub either.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the tombstones.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
+    out: Out = None,
+    repo: Repo = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+) -> None:
+    """Erase for good what an annotator gave, or a conversation.
+
+    From the log, from the package, and if asked for from the Hub and its history. A receipt is written into the
+    package's folder receipts. Broken off, it is run again as it was.
+    """
+    if (annotator is None) == (conversation is None):
+        raise typer.BadParameter("say either --annotator ID or --conversation ID")
+    if purge_history and not push:
+        raise typer.BadParameter("--purge-history needs --push: a history can only go once its last commit is right")
+    _ask(annotator, conversation, purge=purge_history, yes=yes)
+    from labeler.export.crews import crew_of  # noqa: PLC0415 - pyarrow and datasets take a second
+    from labeler.forgetting import Place, Wish  # noqa: PLC0415
+    from labeler.forgetting import forget as forget_everywhere  # noqa: PLC0415
+    from labeler.store import utc_now  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+
+    study = study_of(config, database)
+    wish = (
+        Wish("annotator", annotator, reason)
+        if annotator is not None
+        else Wish("conversation", str(conversation), reason)
+    )
+    where = repo_of(study, repo) if push else None
+    place = Place(package_of(study, out), key_here(), where, purge_history, crew_of(workers, scheduler))
+    with log_of(study) as store, progress("erasing") as bar:
+        receipt, path = forget_everywhere(
+            store,
+            study,
+            wish,
+            place,
+            clock=utc_now,
+            report=lambda text: bar.at(text, 0, 0),
+        )
+    if as_json:
+        show_json(receipt.as_json() | {"receipt": str(path)})
+    else:
+        _show(receipt, path)
+    if not receipt.finished:
+        raise HubError(f"{receipt.left[-1]}; run the same command again, or see {path}")
+
+
+def _ask(annotator: str | None, conversation: str | None, *, purge: bool, yes: bool) -> None:
+    if yes or not sys.stdin.isatty():
+        return
+    what = f"everything of annotator {annotator}" if annotator is not None else f"conversation {conversation}"
+    history = ", and the whole history of the repo," if purge else ""
+    typer.confirm(f"{what}{history} will be gone for good. Go on?", abort=True)
+
+
+def _show(receipt: Receipt, path: Path) -> None:
+    show(f"erased {receipt.events:,} events in {len(receipt.conversations):,} conversations")
+    for line in receipt.verified:
+        show(f"  {line}")
+    for line in receipt.left:
+        show(f"  left: {line}")
+    show(f"receipt: {path}")
