@@ -28,6 +28,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     publishing.push,
     proving.stats,
     proving.verify,
+    proving.diff,
     erasing.forget,
     serving.simulate,
 )

@@ -74,16 +74,22 @@ def exported(study: Study, out: Path | None, workers: int | None, scheduler: str
 
 
 def repo_of(study: Study, repo_id: str | None) -> DatasetRepo:
-    from labeler.hub import DatasetRepo  # noqa: PLC0415 - huggingface_hub takes a second
-
+    """The repo that is named, else the study's."""
     name = study.dataset.repo if repo_id is None else repo_id
     if name is None:
         raise HubError("no repo is named: say --repo OWNER/NAME, or set dataset.repo in the study file")
+    return dataset_repo(name, private=study.dataset.private)
+
+
+def dataset_repo(name: str, *, private: bool = True) -> DatasetRepo:
+    """A repo on the Hub of this environment, with its token."""
+    from labeler.hub import DatasetRepo  # noqa: PLC0415 - huggingface_hub takes a second
+
     if "/" not in name:
         raise HubError(f"'{name}' is not a repo name; write it as owner/name")
     return DatasetRepo(
         name,
         endpoint=os.environ.get("HF_ENDPOINT") or None,
         token=os.environ.get("HF_TOKEN") or None,
-        private=study.dataset.private,
+        private=private,
     )

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labeler.cli.opening import log_file, log_of, repo_of, study_of
+from labeler.cli.opening import dataset_repo, log_file, log_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
-from labeler.errors import LogError
+from labeler.errors import HubError, LogError
 from labeler.terminal import progress, show, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labeler.export.copies import Copy
     from labeler.export.manifest import Manifest
     from labeler.hub import DatasetRepo
     from labeler.study import Study
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def stats(config: Config = DEFAULT_CONFIG, database: Database = None, as_json: Json = False) -> None:
@@ -48,8 +53,8 @@ def verify(
 ) -> None:
     """Prove a log, a package, a repo.
 
-    The log is replayed; files are read again and compared with their manifest, and the repo with the package. Without a
-    log, what else is named is proven alone.
+    The log is replayed; files are read again, those of the repo are downloaded, and both are compared with their
+    manifest, file by file and row by row. Without a log, what else is named is proven alone.
     """
     study = study_of(config, database)
     problems: list[str] = []
@@ -103,9 +108,72 @@ def _prove_package(package: Path, log: tuple[str, int] | None, problems: list[st
 
 
 def _prove_repo(repo: DatasetRepo, manifest: Manifest | None, problems: list[str]) -> None:
-    from labeler.hub import verify_remote  # noqa: PLC0415 - huggingface_hub takes longer than --version may
+    from labeler.hub import PublishedCopy, row_differences, verify_remote  # noqa: PLC0415 - takes a second
 
-    found = verify_remote(repo, manifest)
+    found = list(verify_remote(repo, manifest))
+    copy = PublishedCopy.at(repo)
+    rows = sum(file.rows for file in copy.manifest.files)
+    if not found:  # what the Hub itself calls other content need not be downloaded to be seen as such
+        with progress("reading the repo", rows) as bar:
+            found += row_differences(copy, report=bar.advance)
     problems += [f"{repo.repo_id}: {problem}" for problem in found]
     if not found:
-        show(f"{repo.repo_id}: sound, every file is as its manifest says")
+        held = f"{rows:,} rows in {len(copy.manifest.files):,} files, commit {copy.head[:12]}"
+        show(f"{repo.repo_id}: sound, {held}")
+
+
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A package's folder, or OWNER/NAME[@REVISION] on the Hub.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="What A became: another of these.")],
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=0, help="Name the first N rows, too.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say what changed from A to B.
+
+    Rows added, removed and changed in each config, by the rule that makes them. Shards that hold the same rows are
+    neither read nor downloaded.
+    """
+    from labeler.export.differences import differences  # noqa: PLC0415 - pyarrow takes longer than --version may
+
+    old, new = _copy_of(a), _copy_of(b)
+    with progress("comparing rows") as bar:
+        found = differences(old, new, rows_named=rows, report=lambda done, total: bar.at("comparing rows", done, total))
+    if as_json:
+        sides = [{"name": one.name, "position": one.manifest.position} for one in (old, new)]
+        show_json({"a": sides[0], "b": sides[1]} | found.as_json())
+        return
+    show(f"{old.name}, log position {old.manifest.position:,} → {new.name}, log position {new.manifest.position:,}")
+    for line in _notes(old.manifest, new.manifest):
+        show(f"  {line}")
+    for name, changes in found.configs.items():
+        show(f"  {name:<12}{changes.as_text()}")
+        for source in changes.sources if any(changes.sources) else ():
+            counts = (f"{kind} {count[source]:,}" for kind, count in changes.by_kind() if count[source])
+            show(f"    {source:<22}{', '.join(counts)}")
+    for row in found.rows:
+        why = f" ({', '.join(row.columns)})" if row.columns else ""
+        show(f"{_SIGNS[row.change]} {row.config}/{row.split} {row.id} {row.source}{why}".rstrip())
+
+
+def _copy_of(target: str) -> Copy:
+    """A package here, if there is a folder of this name, else one on the Hub."""
+    from labeler.export.copies import LocalCopy  # noqa: PLC0415 - as every room
+    from labeler.hub import PublishedCopy, repo_and_revision  # noqa: PLC0415 - huggingface_hub takes a second
+
+    if Path(target).is_dir():
+        return LocalCopy.of(Path(target))
+    found = repo_and_revision(target)
+    if found is None:
+        raise HubError(f"'{target}' is neither a folder nor a repo; name a package, or OWNER/NAME[@REVISION]")
+    repo_id, revision = found
+    return PublishedCopy.at(dataset_repo(repo_id), revision)
+
+
+def _notes(old: Manifest, new: Manifest) -> Iterator[str]:
+    """What explains that many rows differ at once."""
+    if old.source_id != new.source_id:
+        yield "they come from different logs"
+    if old.rules_version != new.rules_version:
+        yield f"their rules differ: version {old.rules_version} and {new.rules_version}"
+    if old.options_digest != new.options_digest:
+        yield "their options differ: the study's rules, licence, consent or redaction, the pseudonym key or the columns"

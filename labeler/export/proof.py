@@ -54,12 +54,12 @@ def verify_package(package: Path, *, report: Callable[[int], None] = lambda rows
 def _problems(package: Path, manifest: Manifest, report: Callable[[int], None]) -> Iterator[str]:
     whole, laws = True, Laws()
     for file in manifest.files:
-        damage = _damage(package, file)
+        damage = damage_of(package / file.path, file)
         if damage:
             whole = False
             yield f"{file.path}: {damage}"
         else:
-            yield from _row_problems(package, file, laws)
+            yield from row_problems(package / file.path, file, laws)
         report(file.rows)
     named = {file.path for file in manifest.files}
     for path in sorted(package.glob("*/*.parquet")):
@@ -70,10 +70,10 @@ def _problems(package: Path, manifest: Manifest, report: Callable[[int], None]) 
         yield from loading_problems(package, manifest)
 
 
-def _damage(package: Path, file: ShardFile) -> str | None:
+def damage_of(path: Path, file: ShardFile) -> str | None:
     """Whether the bytes are those that the manifest states."""
     try:
-        with (package / file.path).open("rb") as content:
+        with path.open("rb") as content:
             digest, size = hashlib.sha256(), 0
             while chunk := content.read(_CHUNK):
                 digest.update(chunk)
@@ -85,12 +85,12 @@ def _damage(package: Path, file: ShardFile) -> str | None:
     return None if digest.hexdigest() == file.sha256 else "has other content than the manifest says"
 
 
-def _row_problems(package: Path, file: ShardFile, laws: Laws) -> Iterator[str]:
+def row_problems(path: Path, file: ShardFile, laws: Laws) -> Iterator[str]:
     """Whether the rows are those that the manifest states, under the schema of their config, and keep the laws."""
     if file.config not in CONFIGS:
         yield f"{file.path}: no config of this labeler is called '{file.config}'"
         return
-    with pq.ParquetFile(package / file.path) as parquet:
+    with pq.ParquetFile(path) as parquet:
         found, wanted = parquet.schema_arrow, schema(file.config)
         if not (found.equals(wanted) and found.metadata == wanted.metadata):
             yield f"{file.path}: its columns are not those of {file.config}"

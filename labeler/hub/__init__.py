@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labeler.hub.copies import PublishedCopy, repo_and_revision, row_differences
 from labeler.hub.patience import Patience
 from labeler.hub.purge import PurgeResult, history_of, purge_history
 from labeler.hub.push import PushResult, push
@@ -15,6 +16,7 @@ __all__ = [
     "DatasetRepo",
     "Patience",
     "Published",
+    "PublishedCopy",
     "PurgeResult",
     "PushResult",
     "RemoteFile",
@@ -23,6 +25,8 @@ __all__ = [
     "history_of",
     "purge_history",
     "push",
+    "repo_and_revision",
+    "row_differences",
     "silent",
     "verify_remote",
 ]

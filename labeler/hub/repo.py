@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile, hf_hub_url
@@ -23,6 +24,7 @@ README = "README.md"
 # What a repo may hold and still count as empty: none of it is data.
 HARMLESS = frozenset({README, ".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt"})
 PATHS_A_CALL = 500
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,26 @@ class DatasetRepo:
             return remote.sha256 == file.sha256
         content = self._content(file.path, revision)
         return content is not None and hashlib.sha256(content).hexdigest() == file.sha256
+
+    def download(self, path: str, revision: str, to: Path) -> bool:
+        """Write a file at a commit to ``to``, never from a cache. False if the repo has no such file."""
+        url = hf_hub_url(self.repo_id, path, repo_type="dataset", revision=revision, endpoint=self.endpoint)
+        with self.calling():
+            try:
+                with get_session().stream("GET", url, headers=build_hf_headers(token=self.api.token)) as response:
+                    if response.status_code >= HTTPStatus.BAD_REQUEST:
+                        response.read()
+                    hf_raise_for_status(response)
+                    with to.open("wb") as out:
+                        for chunk in response.iter_bytes(_CHUNK):
+                            out.write(chunk)
+            except EntryNotFoundError:
+                return False
+            except HfHubHTTPError as error:
+                if not _is_plain_404(error):
+                    raise
+                return False
+        return True
 
     # ── writing ──
 

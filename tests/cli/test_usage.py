@@ -18,7 +18,7 @@ from labeler import __version__, cli
 from labeler.cli import proving
 from tests.cli.conftest import Run, Said, command, environment, write_study
 
-COMMANDS = ["serve", "export", "push", "stats", "verify", "simulate", "log dump", "log load"]
+COMMANDS = ["serve", "export", "push", "stats", "verify", "forget", "simulate", "log dump", "log load"]
 
 
 def test_the_version_is_one_line(run: Run) -> None:
@@ -49,6 +49,7 @@ def test_no_command_at_all_shows_the_commands(run: Run) -> None:
         ["simulate", "--conversations", "-1"],
         ["simulate", "--conversations", "1", "--annotators", "0"],
         ["serve", "--port", "65536"],
+        ["diff", "a"],
         ["log"],
         ["log", "load"],
     ],

@@ -170,6 +170,15 @@ class State:
                 return self._blobs[sha256]
             return (self._directory / "objects" / sha256).read_bytes()
 
+    def spoil(self, sha256: str) -> None:
+        """Other bytes of the same number are served from now on, under the sha256 of the right ones."""
+        with self.lock:
+            spoilt = bytes(byte ^ 0xFF for byte in self.content(sha256))
+            if self._directory is None:
+                self._blobs[sha256] = spoilt
+            else:
+                (self._directory / "objects" / sha256).write_bytes(spoilt)
+
     def drop(self, sha256: str) -> None:
         with self.lock:
             self._blobs.pop(sha256, None)
