@@ -88,13 +88,15 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a study's data lies besides its log: the package here, which ``key`` made and ``crew`` can make again, and
-    the repo there if it is to be reached too, with its history if ``purge`` says so."""
+    the repo there if it is to be reached too, with its history if ``purge`` says so. ``siblings`` are the packages of
+    other views: each a study that differs in its view, and a folder."""
 
     package: Path
     key: bytes = field(repr=False)
     repo: DatasetRepo | None = None
     purge: bool = False
     crew: Crew | None = None
+    siblings: Sequence[tuple[Study, Path]] = ()
 
 
 def forget(
@@ -133,7 +135,11 @@ class _Forgetting:
         receipt, path = self._begun(clock())
         receipt = self._erased(receipt, erasure, exported)
         _write(receipt, path)
-        manifest = self._without_traces(erasure)
+        manifest = self._without_traces(erasure, self.place.package)
+        for study, package in self.place.siblings:
+            self.report(f"deriving {package} without it")
+            export(self.store, study, package, key=self.place.key, crew=self.place.crew)
+            self._without_traces(erasure, package)
         if self.place.repo is not None:
             receipt = self._known_commits(receipt, self.place.repo)
             _write(receipt, path)
@@ -170,10 +176,10 @@ class _Forgetting:
             },
         )
 
-    def _without_traces(self, erasure: Erasure) -> Manifest:
-        """The manifest of the package, in which no row rests on anything that was erased."""
-        self.report("looking for traces in the package")
-        manifest = read_manifest(self.place.package)
+    def _without_traces(self, erasure: Erasure, package: Path) -> Manifest:
+        """The manifest of a package, in which no row rests on anything that was erased."""
+        self.report(f"looking for traces in {package}")
+        manifest = read_manifest(package)
         assert manifest is not None, "it was just exported"
         erased = {one: self.store.load(one) for one in erasure.conversations}
         gone = {
@@ -183,10 +189,8 @@ class _Forgetting:
             },
             "annotator": {self._pseudonym()} if self.wish.subject == "annotator" else set(),
         }
-        if found := next(traces(self.place.package, manifest, gone), None):
-            raise PackageError(
-                f"{self.place.package}: {found}; this is a fault of labeler: delete the folder, and run again"
-            )
+        if found := next(traces(package, manifest, gone), None):
+            raise PackageError(f"{package}: {found}; this is a fault of labeler: delete the folder, and run again")
         return manifest
 
     # ── the Hub ──
@@ -212,6 +216,8 @@ class _Forgetting:
     def _verified(self, receipt: Receipt) -> Iterator[str]:
         yield "log: its events are overwritten (secure_delete), the write-ahead log is truncated"
         yield "package: no row names a pseudonym of what was erased"
+        for _, package in self.place.siblings:
+            yield f"{package}: nor does one here"
         if receipt.hub:
             yield f"{receipt.hub['repo']}: its files are those of the package, by size and sha256"
             if purge := receipt.hub.get("purge"):
@@ -244,6 +250,9 @@ def _purge_told(purged: PurgeResult) -> dict[str, Any]:
 
 def _left(receipt: Receipt, place: Place) -> Iterator[str]:
     """What is known to be left, and what to do about it."""
+    for study, package in place.siblings:
+        again = f"run this again with --view {study.dataset.view} --repo ID --push --purge-history"
+        yield f"published copies of {package}, if there are any: {again}"
     if receipt.hub is None:
         yield "published copies, if there are any: run this again with --push --purge-history"
         return

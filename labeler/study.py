@@ -75,6 +75,9 @@ class Consent(_Strict):
     text: str = Field(min_length=1)
 
 
+View = Literal["trl", "implicit", "llamafactory", "text"]
+
+
 class DatasetSpec(_Strict):
     """Where and how the data set is published."""
 
@@ -85,6 +88,7 @@ class DatasetSpec(_Strict):
     pretty_name: str | None = None
     test_percent: int = Field(5, ge=0, le=100)
     salt: str = "labeler"
+    view: View = Field("trl", description="the shape of the rows (docs/views.md)")
     conversations_per_shard: int = Field(2000, ge=1, le=1_000_000)
 
 
@@ -132,6 +136,17 @@ class Study(_Strict):
     def with_database(self, url: str | None) -> Study:
         """The same study on another database; ``None`` changes nothing."""
         return self if url is None else self.model_copy(update={"database": url})
+
+    @property
+    def package_name(self) -> str:
+        """What its package is called; every view but the first has a folder of its own."""
+        return self.name if self.dataset.view == "trl" else f"{self.name}-{self.dataset.view}"
+
+    def with_view(self, view: View | None) -> Study:
+        """The same study in another view; ``None`` changes nothing."""
+        if view is None:
+            return self
+        return self.model_copy(update={"dataset": self.dataset.model_copy(update={"view": view})})
 
     @field_validator("vote_reasons", "prompts")
     @classmethod

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labeler.cli.opening import key_here, log_of, package_of, repo_of, study_of
-from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, Workers
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, View, Workers
 from labeler.errors import HubError
 from labeler.terminal import progress, show, show_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from labeler.forgetting import Receipt
+    from labeler.forgetting import Place, Receipt, Wish
+    from labeler.study import Study
 
 
 def forget(
@@ -34,6 +35,7 @@ def forget(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the tombstones.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
     out: Out = None,
+    view: View = None,
     repo: Repo = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -51,32 +53,36 @@ def forget(
     _ask(annotator, conversation, purge=purge_history, yes=yes)
     from labeler.export.crews import crew_of  # noqa: PLC0415 - pyarrow and datasets take a second
     from labeler.forgetting import Place, Wish  # noqa: PLC0415
-    from labeler.forgetting import forget as forget_everywhere  # noqa: PLC0415
-    from labeler.store import utc_now  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
 
-    study = study_of(config, database)
-    wish = (
-        Wish("annotator", annotator, reason)
-        if annotator is not None
-        else Wish("conversation", str(conversation), reason)
-    )
-    where = repo_of(study, repo) if push else None
-    place = Place(package_of(study, out), key_here(), where, purge_history, crew_of(workers, scheduler))
-    with log_of(study) as store, progress("erasing") as bar:
-        receipt, path = forget_everywhere(
-            store,
-            study,
-            wish,
-            place,
-            clock=utc_now,
-            report=lambda text: bar.at(text, 0, 0),
-        )
+    study = study_of(config, database).with_view(view)
+    wish = Wish("annotator", annotator, reason) if annotator else Wish("conversation", str(conversation), reason)
+    where, crew = repo_of(study, repo) if push else None, crew_of(workers, scheduler)
+    place = Place(package_of(study, out), key_here(), where, purge_history, crew, _siblings(study, out))
+    receipt, path = _forgotten(study, wish, place)
     if as_json:
         show_json(receipt.as_json() | {"receipt": str(path)})
     else:
         _show(receipt, path)
     if not receipt.finished:
         raise HubError(f"{receipt.left[-1]}; run the same command again, or see {path}")
+
+
+def _forgotten(study: Study, wish: Wish, place: Place) -> tuple[Receipt, Path]:
+    from labeler.forgetting import forget as forget_everywhere  # noqa: PLC0415 - as every room
+    from labeler.store import utc_now  # noqa: PLC0415
+
+    with log_of(study) as store, progress("erasing") as bar:
+        return forget_everywhere(store, study, wish, place, clock=utc_now, report=lambda text: bar.at(text, 0, 0))
+
+
+def _siblings(study: Study, out: Path | None) -> list[tuple[Study, Path]]:
+    """The packages of the study in other views, where exports put them."""
+    from labeler.export.manifest import MANIFEST_PATH  # noqa: PLC0415 - as every room
+    from labeler.export.views import VIEWS  # noqa: PLC0415
+
+    own = package_of(study, out).resolve()
+    others = [(one, package_of(one, None)) for one in map(study.with_view, VIEWS)]
+    return [(one, path) for one, path in others if path.resolve() != own and (path / MANIFEST_PATH).is_file()]
 
 
 def _ask(annotator: str | None, conversation: str | None, *, purge: bool, yes: bool) -> None:

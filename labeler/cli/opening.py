@@ -47,7 +47,7 @@ def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
 
 def package_of(study: Study, out: Path | None) -> Path:
     """Where the study's package is."""
-    return out or Path("exports") / study.name
+    return out or Path("exports") / study.package_name
 
 
 def key_here() -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +13,12 @@ Database = Annotated[
     typer.Option("--database", metavar="URL", help="Another log than the study's: sqlite:///FILE.", show_default=False),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="The package itself.", show_default="exports/<study>")
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The package itself.", show_default="exports/<study>[-<view>]"),
+]
+View = Annotated[
+    Literal["trl", "implicit", "llamafactory", "text"] | None,
+    typer.Option("--view", help="The shape of the rows, for another trainer.", show_default="dataset.view"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Workers = Annotated[

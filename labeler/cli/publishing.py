@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labeler.cli.opening import exported, key_here, log_of, package_of, repo_of, study_of
-from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, Workers
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, View, Workers
 from labeler.terminal import progress, show, show_json
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def export(
     config: Config = DEFAULT_CONFIG,
     database: Database = None,
     out: Out = None,
+    view: View = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     explain: Annotated[
@@ -42,9 +43,9 @@ def export(
     Only shards with something new are written. A folder that is neither empty nor a package is refused.
     """
     if explain is not None:
-        _explain(study_of(config, database), out, explain, as_json)
+        _explain(study_of(config, database).with_view(view), out, explain, as_json)
         return
-    result = exported(study_of(config, database), out, workers, scheduler)
+    result = exported(study_of(config, database).with_view(view), out, workers, scheduler)
     if as_json:
         show_json(_facts(result))
     else:
@@ -55,6 +56,7 @@ def push(
     config: Config = DEFAULT_CONFIG,
     database: Database = None,
     out: Out = None,
+    view: View = None,
     repo: Repo = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Export and compare, but change nothing there.")] = False,
     workers: Workers = None,
@@ -68,7 +70,7 @@ def push(
     from labeler.hub import Step  # noqa: PLC0415 - huggingface_hub takes a second
     from labeler.hub import push as push_package  # noqa: PLC0415
 
-    study = study_of(config, database)
+    study = study_of(config, database).with_view(view)
     target = repo_of(study, repo)
     result = exported(study, out, workers, scheduler)
     with progress("pushing") as bar:

@@ -9,9 +9,10 @@ from datasets import Features
 
 from labeler.core.rules.book import REASONS, RULES
 from labeler.export.readme import Readme, joined_tags, parse
-from labeler.export.schemas import CONFIGS, DEFAULT_CONFIG, SPLITS, TRAINER_CONFIGS, schema
+from labeler.export.schemas import CONFIGS, DEFAULT_CONFIG, SPLITS, TRAINER_CONFIGS
 from labeler.export.tallies import Tally, below
-from labeler.study import Study
+from labeler.export.views import CANONICAL, PURPOSES, view_schema
+from labeler.study import Study, View
 
 TAGS = ("rlhf", "preference", "human-feedback", "dpo", "kto", "trl")
 TASKS = ("text-generation", "reinforcement-learning")
@@ -78,10 +79,17 @@ def _front(study: Study, tally: Tally, written: dict[str, Any]) -> dict[str, Any
         "size_categories": [size_category(sum(below(tally, "rows").values()))],
         "configs": [_config(config, tally) for config in _present(tally)],
         "dataset_info": [
-            {"config_name": config, "features": Features.from_arrow_schema(schema(config))._to_yaml_list()}
+            {
+                "config_name": config,
+                "features": Features.from_arrow_schema(view_schema(config, study.dataset.view))._to_yaml_list(),
+            }
             for config in _present(tally)
         ],
     }
+
+
+def _features(config: str, view: View) -> Any:
+    return Features.from_arrow_schema(view_schema(config, view))._to_yaml_list()
 
 
 def size_category(rows: int) -> str:
@@ -113,6 +121,9 @@ def _config(config: str, tally: Tally) -> dict[str, Any]:
 
 
 def _generated(study: Study, tally: Tally) -> Iterator[str]:
+    view = study.dataset.view
+    if view != CANONICAL:
+        yield from [f"Rows are in the form `{view}`: {PURPOSES[view]}.", ""]
     for part in (_rows, _rules, _models, _annotators, _lengths, _balance, _excluded, _rights):
         lines = part(study, tally)
         if lines:

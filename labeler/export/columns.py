@@ -29,7 +29,9 @@ from labeler.core.records import (
 )
 from labeler.export.pseudonyms import Names, Pseudonyms
 from labeler.export.schemas import CONFIGS, MESSAGES, TEXTS, schema
+from labeler.export.views import CANONICAL
 from labeler.ids import sha256_hex
+from labeler.study import View
 
 Record = PreferencePair | UnpairedPreference | Demonstration
 Attributes = Mapping[str, str]
@@ -113,11 +115,12 @@ _NO_ANSWER: Any = Candidate(*[None] * len(Candidate._fields))  # type: ignore[ar
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a row says beside its record: the names of ids, the licence, and the versions that made it."""
+    """What a row says beside its record: the names of ids, the licence, the versions that made it; and its shape."""
 
     names: Pseudonyms
     license: str | None
     tool_version: str
+    view: View = CANONICAL
 
 
 def table_of(config: str, rows: Sequence[Any], terms: Terms) -> pa.Table:

@@ -19,6 +19,7 @@ from labeler.export.package import CARD_PATH, Staging, alone, read_manifest, rea
 from labeler.export.recipe import options_digest, recipe_of
 from labeler.export.schemas import CONFIGS, SPLITS
 from labeler.export.shards import Shard
+from labeler.export.views import DATASET_INFO_PATH, dataset_info_json
 from labeler.store import Store
 from labeler.study import Study
 
@@ -155,9 +156,13 @@ class _Export:
             excluded=tallies.below(total, "excluded"),
             totals=_totals(total),
             lineage=self._lineage(self._position),
+            view=self._study.dataset.view,
         )
         staging.link_foreign(self._old)
         staging.write(CARD_PATH, card.render(self._study, total, read_text(self._out, CARD_PATH)))
+        if self._study.dataset.view == "llamafactory":
+            info = dataset_info_json(self._study.name, manifest.totals, self._study.dataset.repo)
+            staging.write(DATASET_INFO_PATH, info)
         staging.write(tallies.STATISTICS_PATH, tallies.statistics_json({one.ordinal: one.tally for one in shards}))
         staging.write(MANIFEST_PATH, manifest.to_json())
         return manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,17 +12,27 @@ from labeler.core.laws import answer_problem, prompt_problem
 from labeler.core.text import ChatMessage
 from labeler.export.manifest import ShardFile
 from labeler.export.schemas import TRAINER_CONFIGS
+from labeler.export.views import CANONICAL, chats_of, known_view, text_problem
+from labeler.study import View
 
-_NEEDED = ("record_id", "group_key", "prompt", "chosen", "rejected", "completion", "strength", "margin")
+_NEEDED = (
+    *("record_id", "group_key", "prompt", "messages", "chosen", "rejected", "completion"),
+    *("label", "strength", "margin"),
+)
 
 Chat = Sequence[ChatMessage]
 Row = dict[str, Any]
 
 
 class Laws:
-    """Takes the rows of a package in, table by table, and tells which laws they break."""
+    """Takes the rows of a package in, table by table, and tells which laws they break.
 
-    def __init__(self) -> None:
+    Raises:
+        PackageError: nobody knows the package's view.
+    """
+
+    def __init__(self, view: str = CANONICAL) -> None:
+        self.view = known_view(view)
         self._records: dict[str, set[bytes]] = {}  # as bytes: a large package has millions
         self._splits: dict[bytes, str] = {}
 
@@ -31,7 +41,7 @@ class Laws:
         if file.config not in TRAINER_CONFIGS:
             return
         for row in table.select([name for name in _NEEDED if name in table.column_names]).to_pylist():
-            for problem in (*_row_problems(file.config, row), *self._set_problems(file, row)):
+            for problem in (*_row_problems(file.config, row, self.view), *self._set_problems(file, row)):
                 yield f"{file.path}: row {row['record_id'][:12]}: {problem}"
 
     def _set_problems(self, file: ShardFile, row: Row) -> Iterator[str]:
@@ -49,16 +59,24 @@ def _short(digest: str) -> bytes:
     return hashlib.blake2b(digest.encode(), digest_size=16).digest()
 
 
-def _row_problems(config: str, row: Row) -> Iterator[str]:
-    if problem := prompt_problem(row["prompt"]):
-        yield problem
-    for side in ("chosen", "rejected", "completion"):
-        if side in row and not _is_answer(row[side]):
-            yield f"{side} is not one assistant message with a text"
-    if "chosen" in row and row["chosen"] == row["rejected"]:
-        yield "chosen is rejected"
+def _row_problems(config: str, row: Row, view: View) -> Iterator[str]:
+    if view == "text":
+        if problem := text_problem(row):
+            yield problem
+    else:
+        yield from _chat_problems(chats_of(config, row, view))
     if config == "reward" and row["margin"] != row["strength"] / 3:
         yield "margin is not strength / 3"
+
+
+def _chat_problems(chats: Mapping[str, Chat]) -> Iterator[str]:
+    if problem := prompt_problem(chats["prompt"]):
+        yield problem
+    for side in ("chosen", "rejected", "completion"):
+        if side in chats and not _is_answer(chats[side]):
+            yield f"{side} is not one assistant message with a text"
+    if "chosen" in chats and chats["chosen"] == chats["rejected"]:
+        yield "chosen is rejected"
 
 
 def _is_answer(answer: Chat) -> bool:

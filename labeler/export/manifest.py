@@ -52,7 +52,8 @@ class ShardFile:
 class Manifest:
     """A package in one value. ``files`` are sorted by path; paths and shard keys are unique.
 
-    ``lineage`` tells the log up to ``position`` from others that began alike; the first manifests had none.
+    ``lineage`` tells the log up to ``position`` from others that began alike; the first manifests had none. ``view``
+    is the shape of the rows (``labeler.export.views``).
     """
 
     source_id: str
@@ -66,6 +67,7 @@ class Manifest:
     excluded: Mapping[str, int]
     totals: Mapping[str, Mapping[str, int]]
     lineage: str = ""
+    view: str = "trl"
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -166,6 +168,7 @@ def _parse(tree: Any) -> Manifest:
     if form != FORMAT:
         _refuse(f"format {form!r} is not {FORMAT}, the one this labeler reads")
     tree.setdefault("lineage", "")
+    tree.setdefault("view", "trl")
     _expect_keys(tree, Manifest, "the manifest")
     totals = _object(tree["totals"], "totals")
     manifest = Manifest(
@@ -180,6 +183,7 @@ def _parse(tree: Any) -> Manifest:
         excluded=_counts(tree["excluded"], "excluded"),
         totals={config: _counts(splits, "totals") for config, splits in sorted(totals.items())},
         lineage=_text(tree, "lineage", empty=True),
+        view=_matching(tree, "view", _NAME),
     )
     _check_files(manifest)
     return manifest

@@ -24,9 +24,10 @@ from labeler.errors import PackageError
 from labeler.export.manifest import MANIFEST_PATH, SHARD_PATH, Manifest, ShardFile
 from labeler.export.shards import DRAFT, write_durably
 from labeler.export.tallies import STATISTICS_PATH
+from labeler.export.views import DATASET_INFO_PATH
 
 CARD_PATH = "README.md"
-OWN_TEXTS = (CARD_PATH, MANIFEST_PATH, STATISTICS_PATH)
+OWN_TEXTS = (CARD_PATH, MANIFEST_PATH, STATISTICS_PATH, DATASET_INFO_PATH)
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2

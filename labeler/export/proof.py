@@ -19,7 +19,8 @@ from labeler.export.digest import RowsDigest
 from labeler.export.laws import Laws
 from labeler.export.manifest import SHARD_PATH, Manifest, ShardFile
 from labeler.export.package import read_manifest
-from labeler.export.schemas import CONFIGS, schema
+from labeler.export.schemas import CONFIGS
+from labeler.export.views import known_view, view_schema
 
 PROBLEMS_KEPT = 100
 _CHUNK = 1 << 20
@@ -52,7 +53,7 @@ def verify_package(package: Path, *, report: Callable[[int], None] = lambda rows
 
 
 def _problems(package: Path, manifest: Manifest, report: Callable[[int], None]) -> Iterator[str]:
-    whole, laws = True, Laws()
+    whole, laws = True, Laws(manifest.view)
     for file in manifest.files:
         damage = damage_of(package / file.path, file)
         if damage:
@@ -91,7 +92,7 @@ def row_problems(path: Path, file: ShardFile, laws: Laws) -> Iterator[str]:
         yield f"{file.path}: no config of this labeler is called '{file.config}'"
         return
     with pq.ParquetFile(path) as parquet:
-        found, wanted = parquet.schema_arrow, schema(file.config)
+        found, wanted = parquet.schema_arrow, view_schema(file.config, laws.view)
         if not (found.equals(wanted) and found.metadata == wanted.metadata):
             yield f"{file.path}: its columns are not those of {file.config}"
             return
@@ -117,7 +118,7 @@ def loading_problems(package: Path, manifest: Manifest) -> Iterator[str]:
             continue
         if set(found) != set(splits):
             yield f"{config}: load_dataset finds the splits {sorted(found)}, the manifest has {sorted(splits)}"
-        if any(columns != schema(config).names for columns in found.values()):
+        if any(columns != view_schema(config, known_view(manifest.view)).names for columns in found.values()):
             yield f"{config}: load_dataset gives other columns than the schema has"
 
 

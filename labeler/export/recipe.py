@@ -10,8 +10,9 @@ from labeler.core.rules import RULES_VERSION, Options
 from labeler.core.standing import Standing
 from labeler.export.columns import Terms
 from labeler.export.pseudonyms import Pseudonyms, key_print
+from labeler.export.views import CANONICAL
 from labeler.ids import sha256_hex
-from labeler.study import Study
+from labeler.study import Study, View
 
 # What made a row: it changes with the rules and the columns and not with every release, or each release would write and
 # send every shard again.
@@ -27,15 +28,16 @@ class Recipe:
     key: bytes
     dataset: str
     license: str | None
+    view: View = CANONICAL
 
     def terms(self) -> Terms:
         """Fresh for every shard: the pseudonyms that it remembers would otherwise grow with the log."""
-        return Terms(Pseudonyms.of(self.key, self.dataset), self.license, TOOL_VERSION)
+        return Terms(Pseudonyms.of(self.key, self.dataset), self.license, TOOL_VERSION, self.view)
 
 
 def recipe_of(study: Study, key: bytes, standing: Standing) -> Recipe:
     """The recipe of a study at a position of its log, which the standing is of."""
-    return Recipe(options_of(study), standing, key, study.name, study.dataset.license)
+    return Recipe(options_of(study), standing, key, study.name, study.dataset.license, study.dataset.view)
 
 
 def options_of(study: Study) -> Options:
@@ -53,5 +55,6 @@ def options_digest(study: Study, key: bytes) -> str:
         "conversations_per_shard": study.dataset.conversations_per_shard,
         "key": key_print(key, study.name),
         "tool_version": TOOL_VERSION,
+        "view": study.dataset.view,
     }
     return sha256_hex(json.dumps(decided, sort_keys=True))

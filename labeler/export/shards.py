@@ -24,7 +24,9 @@ from labeler.export import tallies
 from labeler.export.columns import Terms, kto_order, reward_table, table_of
 from labeler.export.digest import RowsDigest
 from labeler.export.manifest import ShardFile
-from labeler.export.schemas import TRAINER_CONFIGS, schema
+from labeler.export.schemas import TRAINER_CONFIGS
+from labeler.export.views import view_schema, viewed
+from labeler.study import View
 
 # Row groups are cut by what they hold, not by a number of rows: the viewer reads at most 300 MB at once, and borders
 # that depend on row numbers would move with every row that joins. Most shards are one group.
@@ -101,17 +103,18 @@ class Encoder:
 class _File:
     """A parquet file in the making: in memory, and on disk once it is whole."""
 
-    def __init__(self, config: str, split: str, ordinal: int) -> None:
-        self._key = (config, split, ordinal)
+    def __init__(self, config: str, split: str, ordinal: int, view: View) -> None:
+        self._key, self._view = (config, split, ordinal), view
         self._sink = pa.BufferOutputStream()
-        self._digest = RowsDigest(schema(config))
+        self._digest = RowsDigest(view_schema(config, view))
         self._rows = 0
         self._failure: Exception | None = None
-        self._writer = pq.ParquetWriter(self._sink, schema(config), **WRITER_OPTIONS)
+        self._writer = pq.ParquetWriter(self._sink, view_schema(config, view), **WRITER_OPTIONS)
 
     def add(self, table: pa.Table) -> None:
-        """One more row group."""
+        """One more row group, given in the canonical form."""
         try:
+            table = viewed(self._key[0], table, self._view)
             self._digest.update(table)
             self._rows += table.num_rows
             self._writer.write_table(table, row_group_size=table.num_rows)
@@ -175,7 +178,9 @@ def _encode(
     config: str, place: tuple[str, int], rows: Sequence[Any], terms: Terms, encoder: Encoder
 ) -> dict[str, _File]:
     """Have the rows encoded, group by group; those of ``dpo`` become ``reward`` as well."""
-    files = {written: _File(written, *place) for written in (("dpo", "reward") if config == "dpo" else (config,))}
+    files = {
+        written: _File(written, *place, terms.view) for written in (("dpo", "reward") if config == "dpo" else (config,))
+    }
     for group in groups(config, rows):
         table = table_of(config, group, terms)
         encoder.add(files[config], table)

@@ -77,7 +77,7 @@ def row_differences(copy: PublishedCopy, *, report: Callable[[int], None] = lamb
 
 
 def _row_differences(copy: PublishedCopy, report: Callable[[int], None]) -> Iterator[str]:
-    laws = Laws()
+    laws = Laws(copy.manifest.view)
     for file in copy.manifest.files:
         with copy.opened(file) as path:
             if damage := damage_of(path, file):

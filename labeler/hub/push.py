@@ -19,6 +19,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from labeler.errors import HubError, PackageError
 from labeler.export.manifest import MANIFEST_PATH, Manifest, Plan, diff, same_rows
+from labeler.export.views import DATASET_INFO_PATH
 from labeler.hub import card
 from labeler.hub.patience import Patience, keep_trying
 from labeler.hub.refusals import Again
@@ -149,13 +150,15 @@ class _Push:
     def _operations(
         self, published: Published, plan: Plan, target: Manifest
     ) -> list[CommitOperationAdd | CommitOperationDelete]:
-        if len(plan.add) + len(plan.delete) + 2 > MOST_OPERATIONS:
+        if len(plan.add) + len(plan.delete) + 3 > MOST_OPERATIONS:
             raise HubError(f"{_counted(plan)} are too many for one commit; raise dataset.conversations_per_shard")
         readme = self._card(published, target)
         small = [
             CommitOperationAdd(MANIFEST_PATH, target.to_json().encode()),
             CommitOperationAdd(README, readme.encode()),
         ]
+        if (self.package / DATASET_INFO_PATH).is_file():
+            small.append(CommitOperationAdd(DATASET_INFO_PATH, _text(self.package / DATASET_INFO_PATH).encode()))
         self.repo.prepare(small)
         self._send(plan)
         shards = [self.repo.addition(self.package, file) for file in plan.add]
@@ -216,6 +219,8 @@ def _check_ours(published: Published, local: Manifest, repo: DatasetRepo) -> Non
         return
     if manifest.source_id != local.source_id:
         raise HubError(f"{name} holds the data of another log (source {manifest.source_id}); use another repo")
+    if manifest.view != local.view:
+        raise HubError(f"{name} holds rows in the view {manifest.view}, not {local.view}; use a repo for each view")
     if manifest.position > local.position and not same_rows(manifest, local):
         raise HubError(
             f"{name} holds a later export (position {manifest.position:,}) than this package ({local.position:,});"

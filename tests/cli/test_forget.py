@@ -60,3 +60,14 @@ def test_a_purge_that_is_not_complete_fails_and_says_what_is_left(
     said = run("forget", "--annotator", annotator, "--push", "--purge-history", "--repo", "tester/votes")
     assert "can still be read" in said.line
     assert "left: refs that no client can delete (refs/pr/1)" in said.out
+
+
+def test_packages_of_other_views_are_cleaned_too(place: Path, run: Run, annotator: str) -> None:
+    run("export")
+    run("export", "--view", "text")
+    said = run("forget", "--annotator", annotator)
+    assert said.code == 0
+    assert "left: published copies of exports/tried-text" in said.out
+    before = (place / "exports" / "tried-text" / "_export" / "manifest.json").read_text()
+    assert run("export", "--view", "text").out.startswith(str(place / "exports" / "tried-text"))
+    assert (place / "exports" / "tried-text" / "_export" / "manifest.json").read_text() == before

@@ -108,7 +108,7 @@ def test_a_table_that_cannot_be_encoded_fails_its_file_and_leaves_none(tmp_path:
     """Encoding runs behind; what goes wrong there must not end in a file without the rows."""
     wrong = pa.table({"text": ["of another schema"]})
     with Encoder() as encoder:
-        file = _File("votes", "train", 0)
+        file = _File("votes", "train", 0, "trl")
         encoder.add(file, wrong)
         with pytest.raises(ValueError, match="schema"):
             encoder.finish(file, tmp_path).result()
