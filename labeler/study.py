@@ -92,6 +92,33 @@ class DatasetSpec(_Strict):
     conversations_per_shard: int = Field(2000, ge=1, le=1_000_000)
 
 
+class Redaction(_Strict):
+    """What becomes of personal data and secrets in exports (docs/redaction.md)."""
+
+    policy: Literal["replace", "block", "keep"] = "replace"
+    finder: Literal["datafog", "presidio"] = "datafog"
+    kinds: tuple[str, ...] = Field(
+        ("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IBAN", "IP_ADDRESS", "SECRET"),
+        min_length=1,
+        description="what is looked for",
+    )
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [kind for kind in kinds if kind not in KINDS]
+        if unknown:
+            raise ValueError(f"'{unknown[0]}' is no kind; known are {', '.join(KINDS)}")
+        return kinds
+
+
+# Presidio alone finds the last three.
+KINDS = (
+    *("EMAIL", "PHONE", "SSN", "CREDIT_CARD", "IBAN", "IP_ADDRESS", "SECRET", "DATE", "ZIP_CODE"),
+    *("CRYPTO", "MEDICAL_LICENSE", "NATIONAL_ID"),
+)
+
+
 class RuleOptions(_Strict):
     """Which derivation rules are on. The defaults are those of docs/rules.md."""
 
@@ -125,7 +152,7 @@ class Study(_Strict):
     database: str | None = Field(None, description="none: sqlite:///.labeler/<name>.db")
     dataset: DatasetSpec = DatasetSpec()
     rules: RuleOptions = RuleOptions()
-    redaction: Literal["none"] = "none"
+    redaction: Redaction | None = Field(None, description="none: nobody looks for personal data")
     auth: Literal["none"] = "none"
     max_message_chars: int = Field(20_000, ge=1, le=1_000_000)
 
@@ -147,6 +174,14 @@ class Study(_Strict):
         if view is None:
             return self
         return self.model_copy(update={"dataset": self.dataset.model_copy(update={"view": view})})
+
+    @field_validator("redaction", mode="before")
+    @classmethod
+    def _by_policy(cls, value: Any) -> Any:
+        """``redaction: replace`` is short for the policy with everything else as it is; ``none`` is no policy."""
+        if value == "none":
+            return None
+        return {"policy": value} if isinstance(value, str) else value
 
     @field_validator("vote_reasons", "prompts")
     @classmethod

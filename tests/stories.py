@@ -26,6 +26,7 @@ from labeler.core.events import (
     LogStarted,
     Payload,
     ReplyFinished,
+    SpanReviewed,
     Status,
     Winner,
 )
@@ -114,6 +115,14 @@ class Story(_Teller):
 
     def __getitem__(self, name: str) -> Message:
         return self.conversation.messages[self.id(name)]
+
+    def reviewed(self, digest: str, start: int, end: int, kind: str, restored: bool) -> Self:
+        """A reviewer says what a hit in a text is."""
+        review = SpanReviewed(text_sha256=digest, start=start, end=end, span_kind=kind, restored=restored)
+        teller, self.teller = self.teller, "labeler"
+        self._tell(review)
+        self.teller = teller
+        return self
 
     # ── turns ──
 

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import erasing, logs, proving, publishing, serving
+from labeler.cli import erasing, logs, proving, publishing, redacting, serving
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
 PLAIN: Mapping[str, Any] = {"no_args_is_help": True, "add_completion": False, "rich_markup_mode": None}
 app = typer.Typer(name="labeler", pretty_exceptions_enable=False, **PLAIN)
 log = typer.Typer(help="Write the log to a file, or read one.", **PLAIN)
+redaction = typer.Typer(help="Review what was found in texts.", **PLAIN)
 
 COMMANDS: Sequence[Callable[..., None]] = (
     serving.serve,
@@ -33,12 +34,16 @@ COMMANDS: Sequence[Callable[..., None]] = (
     serving.simulate,
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)
+REDACTION_COMMANDS: Mapping[str, Callable[..., None]] = {"list": redacting.list_hits, "restore": redacting.restore}
 
 for command in COMMANDS:
     app.command()(command)
 for command in LOG_COMMANDS:
     log.command()(command)
+for name, command in REDACTION_COMMANDS.items():
+    redaction.command(name)(command)
 app.add_typer(log, name="log")
+app.add_typer(redaction, name="redaction")
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from labeler.core.events import (
     ReasonGiven,
     ReplyFinished,
     ReplyStarted,
+    SpanReviewed,
     Status,
     TurnUndone,
     VoteCast,
@@ -126,7 +127,8 @@ class Conversation:
     """The state of one conversation after ``seq`` events.
 
     ``turn_seq`` is the seq of the last event that moved the visible path: what a gesture on the tip must have seen.
-    ``active`` names the visible child of each node (``None`` stands for the root).
+    ``active`` names the visible child of each node (``None`` stands for the root). A redactor says in ``opener`` what
+    the first message was before it changed it, and in ``blocked`` which messages must not be published, and why.
     """
 
     id: str
@@ -145,6 +147,9 @@ class Conversation:
     comparisons: list[ComparisonFact] = field(default_factory=list)
     undos: list[UndoFact] = field(default_factory=list)
     selections: list[SelectionFact] = field(default_factory=list)
+    reviews: list[SpanReviewed] = field(default_factory=list)
+    opener: str | None = None
+    blocked: dict[str, str] = field(default_factory=dict)
 
     def visible(self) -> list[Message]:
         """The messages on the visible path, root first."""
@@ -387,6 +392,10 @@ def _cleared(conversation: Conversation, payload: ConversationCleared, event: Ne
     conversation.cleared = True
 
 
+def _span_reviewed(conversation: Conversation, payload: SpanReviewed, event: NewEvent) -> None:
+    conversation.reviews.append(payload)
+
+
 def _erased(conversation: Conversation, payload: Erased, event: NewEvent) -> None:
     """A tombstone keeps its place in the sequence and says nothing."""
 
@@ -405,6 +414,7 @@ _FOLDS: dict[type[Payload], Any] = {
     ComparisonWithdrawn: _compared,
     TurnUndone: _turn_undone,
     ConversationCleared: _cleared,
+    SpanReviewed: _span_reviewed,
     Erased: _erased,
 }
 _MOVES = (

@@ -214,6 +214,22 @@ class AnnotatorIncluded(Payload):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpanReviewed(Payload):
+    """Somebody looked at what a redactor had found in a text, and says that it may be shown, or may not after all.
+
+    The text is named by its SHA-256, the place in code points, and what was found there by its kind: the value itself
+    does not stand here.
+    """
+
+    kind: ClassVar[str] = "span_reviewed"
+    text_sha256: str
+    start: int
+    end: int
+    span_kind: str
+    restored: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Erased(Payload):
     """A tombstone: an event stood here, its content is gone for good."""
 
@@ -241,6 +257,7 @@ PAYLOADS: tuple[type[Payload], ...] = (
     ConsentWithdrawn,
     AnnotatorExcluded,
     AnnotatorIncluded,
+    SpanReviewed,
     Erased,
 )
 KINDS: Mapping[str, type[Payload]] = {payload.kind: payload for payload in PAYLOADS}

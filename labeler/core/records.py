@@ -174,7 +174,10 @@ class Exclusion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Everything one conversation yields. The order of each list follows from the log alone."""
+    """Everything one conversation yields. The order of each list follows from the log alone.
+
+    ``redacted`` counts what a redactor found, by kind.
+    """
 
     pairs: list[PreferencePair] = field(default_factory=list)
     unpaired: list[UnpairedPreference] = field(default_factory=list)
@@ -183,6 +186,7 @@ class Derived:
     comparisons: list[ComparisonRow] = field(default_factory=list)
     messages: list[MessageRow] = field(default_factory=list)
     ledger: list[Exclusion] = field(default_factory=list)
+    redacted: Counter[str] = field(default_factory=Counter)
 
     @property
     def excluded(self) -> Counter[str]:

@@ -1,10 +1,10 @@
-"""Which messages an event makes or names, and what rests on what."""
+"""Which messages an event makes or names, what rests on what, and which texts it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from labeler.core.events import AnswerEdited, Event, MessageSent, ReplyStarted
+from labeler.core.events import AnswerEdited, Event, MessageSent, Payload, ReplyStarted
 
 _NAMING = ("message_id", "parent_id", "edits", "retries", "message_a", "message_b", "answer_id")
 _MAKING = (MessageSent, ReplyStarted, AnswerEdited)
@@ -14,6 +14,12 @@ def messages_of(event: Event) -> tuple[str, ...]:
     """The messages that an event makes or names."""
     named = (getattr(event.payload, name, None) for name in _NAMING)
     return tuple(one for one in named if isinstance(one, str))
+
+
+def texts_in(payload: Payload) -> tuple[str, ...]:
+    """What somebody typed or a model wrote, as far as it may be published."""
+    texts = (getattr(payload, name, None) for name in ("system_prompt", "content", "comment"))
+    return tuple(text for text in texts if isinstance(text, str) and text)
 
 
 def dependents(stream: Sequence[Event], roots: Sequence[Event]) -> Iterator[Event]:

@@ -23,6 +23,7 @@ from labeler.core.rules import REASONS, derive
 from labeler.errors import LogError, PackageError
 from labeler.export.pseudonyms import Names, purpose
 from labeler.export.recipe import TOOL_VERSION, Recipe
+from labeler.export.redacting import Redactor, redactor_of
 from labeler.export.shards import Encoder, Shard, ShardOnItsWay, ShardRows, write_shard
 from labeler.store import Lineage, Row, Store, event_of
 
@@ -88,13 +89,18 @@ def _derived(work: Work, ordinal: int, encoder: Encoder) -> ShardOnItsWay:
 
 
 def _rows(store: Store, work: Work, ordinal: int) -> ShardRows:
-    first, rows, preflight = ordinal * work.conversations_per_shard, ShardRows(), Preflight()
+    first, rows = ordinal * work.conversations_per_shard, ShardRows()
+    preflight, redactor = Preflight(), redactor_of(work.recipe, store)
     for conversation_id, members in store.shard_rows(first, first + work.conversations_per_shard, work.position):
-        rows.add(derived_from(conversation_id, members, work.recipe, preflight))
+        rows.add(derived_from(conversation_id, members, work.recipe, preflight, redactor))
+    if redactor is not None:
+        redactor.scanner.save()
     return rows
 
 
-def derived_from(conversation_id: str, members: Iterable[Row], recipe: Recipe, preflight: Preflight) -> Derived:
+def derived_from(
+    conversation_id: str, members: Iterable[Row], recipe: Recipe, preflight: Preflight, redactor: Redactor | None
+) -> Derived:
     """What a conversation yields, with what breaks a law in its ledger.
 
     Events that contradict each other (a log may have been written by another program and loaded) cost this conversation
@@ -108,7 +114,10 @@ def derived_from(conversation_id: str, members: Iterable[Row], recipe: Recipe, p
         conversation = replay(conversation_id, events)
     except LogError:
         return Derived(ledger=[Exclusion((conversation_id,), REASONS[UNREADABLE][0], UNREADABLE)])
+    redacted = redactor.redact(conversation) if redactor else None
     derived = derive(conversation, recipe.standing, recipe.options)
+    if redacted is not None:
+        redacted.recheck(derived)
     if any(isinstance(event.payload, Erased) for event in events):
         derived.ledger.append(Exclusion((conversation_id,), REASONS[ERASED][0], ERASED))
     preflight.check(derived)

@@ -12,6 +12,7 @@ from labeler.export.readme import Readme, joined_tags, parse
 from labeler.export.schemas import CONFIGS, DEFAULT_CONFIG, SPLITS, TRAINER_CONFIGS
 from labeler.export.tallies import Tally, below
 from labeler.export.views import CANONICAL, PURPOSES, view_schema
+from labeler.redaction import version_of
 from labeler.study import Study, View
 
 TAGS = ("rlhf", "preference", "human-feedback", "dpo", "kto", "trl")
@@ -33,11 +34,23 @@ _LIMITS = """\
   pleases: flattery and length are the known biases (see the lengths above).
 - `confidence` is a prior of the rule, not an estimate from this data. Filter by `source`, `strength`, `confidence` and
   `agreement`; `event_ids` names the gestures behind each row.
-- Ids are keyed pseudonyms, not anonymity: whoever holds the key can match them. Texts are exactly as typed and
-  generated; names and other personal details that somebody typed are in them.
+- Ids are keyed pseudonyms, not anonymity: whoever holds the key can match them. {texts}
 - Answers carry the terms of the models that wrote them, whatever the licence of this data set: see the model columns.
 - A row disappears when its vote, consent or conversation is withdrawn. Older revisions of this repository may still
   hold it until its history is rewritten."""
+
+
+_TYPED = "Texts are exactly as typed and\n  generated; "
+_SEARCHED = (
+    "Names of\n  people and places were not looked for, and no finder of personal data finds all: tell the authors\n"
+    "  what you see."
+)
+_TEXTS = {
+    "none": f"{_TYPED}names and other personal details that somebody typed are in them.",
+    "keep": f"{_TYPED}what was found in them (see above) is in them, and so are names, which nobody looked for.",
+    "replace": _SEARCHED,
+    "block": _SEARCHED,
+}
 
 
 def render(study: Study, tally: Tally, previous: str) -> str:
@@ -124,11 +137,11 @@ def _generated(study: Study, tally: Tally) -> Iterator[str]:
     view = study.dataset.view
     if view != CANONICAL:
         yield from [f"Rows are in the form `{view}`: {PURPOSES[view]}.", ""]
-    for part in (_rows, _rules, _models, _annotators, _lengths, _balance, _excluded, _rights):
+    for part in (_rows, _rules, _models, _annotators, _lengths, _balance, _excluded, _redacted, _rights):
         lines = part(study, tally)
         if lines:
             yield from [*lines, ""]
-    yield from ["## Limits", "", *_LIMITS.split("\n")]
+    yield from ["## Limits", "", *_LIMITS.format(texts=_TEXTS[_policy(study)]).split("\n")]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -268,6 +281,32 @@ def _excluded(study: Study, tally: Tally) -> list[str]:
         "Every candidate that became no row, counted by reason.",
         "",
         *_table(("reason", "count", "rule", "what it means"), rows),
+    ]
+
+
+_DONE = {
+    "replace": "Each is replaced by a placeholder such as `<EMAIL_1>`: the same one for the same value within a"
+    " conversation.",
+    "block": "Messages that hold one are left out, with all that rests on them; so are comments.",
+    "keep": "They were left as they are.",
+}
+
+
+def _policy(study: Study) -> str:
+    return "none" if study.redaction is None else study.redaction.policy
+
+
+def _redacted(study: Study, tally: Tally) -> list[str]:
+    if study.redaction is None:
+        return []
+    found, spec = below(tally, "redacted"), study.redaction
+    rows = [(f"`{kind}`", _number(found.get(kind, 0))) for kind in sorted(spec.kinds)]
+    return [
+        "## Personal data and secrets",
+        "",
+        f"Texts were searched by {version_of(spec.finder)}. {_DONE[spec.policy]}",
+        "",
+        *_table(("kind", "found"), rows),
     ]
 
 

@@ -22,6 +22,7 @@ from labeler.export.columns import Record, record_ids
 from labeler.export.package import read_manifest
 from labeler.export.pseudonyms import Pseudonyms
 from labeler.export.recipe import recipe_of
+from labeler.export.redacting import redactor_of
 from labeler.store import Row, Store, event_of
 from labeler.study import Study
 
@@ -133,12 +134,12 @@ class _Search:
         self._store, self._asked, self._dataset, self._key = store, asked, study.name, key
         standing = standing_of(store.annotator_events(self.position), consent_needed=study.consent is not None)
         self._recipe = recipe_of(study, key, standing)
-        self._preflight = Preflight()
+        self._preflight, self._redactor = Preflight(), redactor_of(self._recipe, store)
 
     def between(self, first: int, last: int) -> Iterator[Explanation]:
         for conversation_id, members in self._store.shard_rows(first, last, self.position):
             rows = list(members)
-            derived = derived_from(conversation_id, rows, self._recipe, self._preflight)
+            derived = derived_from(conversation_id, rows, self._recipe, self._preflight, self._redactor)
             case = _Case(conversation_id, rows, derived, Pseudonyms.of(self._key, self._dataset))
             if found := case.explained(self._asked):
                 yield found

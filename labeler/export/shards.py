@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -53,6 +53,7 @@ class ShardRows:
 
     rows: dict[RowsKey, list[Any]] = field(default_factory=dict)
     ledger: list[Any] = field(default_factory=list)
+    redacted: Counter[str] = field(default_factory=Counter)
 
     def add(self, derived: Derived) -> None:
         """Take one conversation's yield in."""
@@ -70,6 +71,7 @@ class ShardRows:
             if raw:
                 self.rows.setdefault((config, "train"), []).extend(raw)
         self.ledger.extend(derived.ledger)
+        self.redacted.update(derived.redacted)
 
 
 class Encoder:
@@ -162,7 +164,7 @@ def write_shard(folder: Path, ordinal: int, shard: ShardRows, terms: Terms, enco
     """Write the files of one shard below ``folder``; a config and split without rows has no file."""
     _learn_names(shard, terms)
     files: list[Future[ShardFile]] = []
-    tally = tallies.of_ledger(shard.ledger)
+    tally = tallies.of_ledger(shard.ledger) + tallies.of_redacted(shard.redacted)
     for (config, split), found in shard.rows.items():
         rows = kto_order(found, terms.names) if config == "kto" else found
         for written, file in _encode(config, (split, ordinal), rows, terms, encoder).items():

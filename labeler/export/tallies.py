@@ -83,6 +83,11 @@ def of_ledger(exclusions: Iterable[Exclusion]) -> Tally:
     return _under("excluded", [exclusion.reason for exclusion in exclusions])
 
 
+def of_redacted(found: Counter[str]) -> Tally:
+    """Personal data and secrets that were found, by kind."""
+    return Counter({f"redacted/{kind}": count for kind, count in found.items()})
+
+
 def _under(path: str, names: list[str]) -> Tally:
     """How often each name occurs, under a path."""
     return Counter({f"{path}/{name}": count for name, count in Counter(names).items()})

@@ -7,20 +7,21 @@ their places and shards, and one more event at the end announces the erasure to 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection, select, update
 
-from labeler.core.events import Erased, Event, Payload, body_json
-from labeler.core.references import dependents
+from labeler.core.events import Erased, Event, Payload, SpanReviewed, body_json
+from labeler.core.references import dependents, texts_in
 from labeler.errors import LogError, StoreError
-from labeler.ids import event_id
+from labeler.ids import event_id, text_sha256
 from labeler.store import queries
 from labeler.store.beginning import STUDY_ANNOTATOR
 from labeler.store.rows import checked_at, event_from
 from labeler.store.schema import conversations, events, touches
+from labeler.store.spans import forget_spans
 from labeler.store.store import Store
 from labeler.store.writer import insert_rows
 
@@ -57,6 +58,7 @@ def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "")
         doomed, streams = _doomed(connection, subject, id)
         fresh = [event for event in doomed if not isinstance(event.payload, Erased)]
         if fresh:
+            forget_spans(connection, {text_sha256(text) for event in fresh for text in texts_in(event.payload)})
             _overwrite(connection, fresh, reason)
             for stream_id in dict.fromkeys([*streams, id]):
                 announcement = Erased(erased_kind=subject, reason=reason)
@@ -113,10 +115,16 @@ def _stream(connection: Connection, stream_id: str) -> list[Event]:
 
 
 def _given_by(annotator_id: str, stream: Sequence[Event]) -> Iterator[Event]:
-    """What an annotator did in somebody else's conversation, and what rests on it."""
+    """What an annotator did in somebody else's conversation, and what rests on it; reviews of its texts, too."""
     own = [event for event in stream if event.annotator_id == annotator_id]
-    ids = {event.event_id for event in (*own, *dependents(stream, own))}
-    return (event for event in stream if event.event_id in ids)
+    gone = [*own, *dependents(stream, own)]
+    ids = {event.event_id for event in gone}
+    digests = {text_sha256(text) for event in gone for text in texts_in(event.payload)}
+    return (event for event in stream if event.event_id in ids or _reviews(event, digests))
+
+
+def _reviews(event: Event, digests: Container[str]) -> bool:
+    return isinstance(event.payload, SpanReviewed) and event.payload.text_sha256 in digests
 
 
 def _announces(event: Event) -> bool:

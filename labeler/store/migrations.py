@@ -86,6 +86,22 @@ def m002_index(connection: Connection) -> None:
     )
 
 
+@step
+def m003_spans(connection: Connection) -> None:
+    """What was found in texts that are published: see ``spans.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE spans (
+            text_sha256 TEXT NOT NULL,
+            finder TEXT NOT NULL,
+            found TEXT NOT NULL,
+            PRIMARY KEY (text_sha256, finder)
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 

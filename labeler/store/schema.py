@@ -1,8 +1,8 @@
 """The tables of the log, as SQLAlchemy Core sees them. The migrations make them; a test proves that both agree.
 
 ``events`` is the log (append-only, the only truth). ``conversations`` and ``touches`` are derived from it, kept in the
-same transaction, and can be made anew at any time. They grow with conversations, not with events: what every append
-must pay for is the log itself and nothing else.
+same transaction, and can be made anew at any time; so can ``spans``, what was found in texts that are published. They
+grow with conversations, not with events: what every append must pay for is the log itself and nothing else.
 """
 
 from __future__ import annotations
@@ -95,5 +95,14 @@ touches = Table(
     metadata,
     Column("annotator_id", Text, primary_key=True),
     Column("conversation_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    Column("text_sha256", Text, primary_key=True),
+    Column("finder", Text, primary_key=True),
+    Column("found", Text, nullable=False),
     sqlite_with_rowid=False,
 )

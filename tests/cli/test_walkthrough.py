@@ -68,5 +68,5 @@ def test_the_table_of_gestures_names_every_event_that_a_chat_makes() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     table = page.partition("## What each gesture becomes")[2].partition("\n## ")[0]
     by_people = {"log_started", "annotator_excluded", "annotator_included", "erased", "comparison_withdrawn"}
-    by_people |= {"conversation_started"}  # with the first message
+    by_people |= {"span_reviewed", "conversation_started"}  # by a reviewer, and with the first message
     assert set(re.findall(r"`([a-z]+_[a-z]+|compared)`", table)) == KINDS.keys() - by_people

@@ -59,7 +59,7 @@ def test_a_rule_without_a_confidence_makes_no_record_of_its_own() -> None:
 def test_the_page_lists_the_reasons_of_the_book_with_their_rules() -> None:
     rows = {reason.strip("`"): (rule or "split", meaning) for reason, rule, meaning in tables("rules.md")["reason"]}
     assert rows == REASONS
-    assert {rule for rule, _ in REASONS.values()} <= {*RULES, "split", "preflight"}
+    assert {rule for rule, _ in REASONS.values()} <= {*RULES, "split", "preflight", "redaction"}
 
 
 def test_the_page_lists_every_option_with_its_default() -> None:
@@ -195,7 +195,7 @@ def test_the_first_send_begins_the_conversation() -> None:
 
 def test_the_page_names_every_event_that_a_gesture_makes() -> None:
     named = {kind for row in ROWS.values() for kind in re.findall(r"`(\w+)`", row[1])}
-    made_otherwise = {"log_started", "annotator_excluded", "annotator_included", "erased"}
+    made_otherwise = {"log_started", "annotator_excluded", "annotator_included", "erased", "span_reviewed"}
     assert named == {payload.kind for payload in PAYLOADS} - made_otherwise
 
 

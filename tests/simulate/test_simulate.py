@@ -169,6 +169,7 @@ def test_every_gesture_of_the_chat_occurs(log: list[NewEvent]) -> None:
         "annotator_excluded",
         "annotator_included",
         "erased",
+        "span_reviewed",
     }
     assert {event.payload.kind for event in log} == KINDS.keys() - foreign
 

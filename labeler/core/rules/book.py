@@ -99,6 +99,7 @@ REASONS = {
     "consent_withdrawn": ("R30", "the annotator withdrew consent"),
     "annotator_excluded": ("R30", "the annotator is excluded"),
     "erased": ("R30", "a conversation of which something was erased, or all of it"),
+    "personal_data": ("redaction", "a text with personal data or a secret in it, which the study does not publish"),
     "split_conflict": ("split", "a record of a branch whose opener belongs to the other split"),
     "malformed": ("preflight", "a record that breaks a law of the trainers, such as an answer that ends in `▌`"),
     "unreadable": ("preflight", "a conversation whose events contradict each other; `labeler verify` names it"),

@@ -16,13 +16,21 @@ class Prompts:
         self._conversation = conversation
         self._options = options
         self._opener = conversation.messages[conversation.roots[0]].content
-        self._group: tuple[str, Split] | None = None
+        self._group: tuple[str, Split, bool] | None = None
 
-    def _find_group(self) -> tuple[str, Split]:
-        """The key of the conversation's group, and the split that it belongs to."""
+    def _find_group(self) -> tuple[str, Split, bool]:
+        """The key of the conversation's group, the split that it belongs to, and whether it is torn.
+
+        The split is that of the opener as it was typed, so that another redactor moves nobody. Redacted openers of
+        different people may read the same, though: whose redacted opener falls on the other side is torn between the
+        two, and has no prompts.
+        """
         if self._group is None:
-            form = opener_form(self._opener)
-            self._group = text_sha256(form), split_of_form(form, self._options.salt, self._options.test_percent)
+            salt, percent = self._options.salt, self._options.test_percent
+            form, typed = opener_form(self._opener), self._conversation.opener
+            side = split_of_form(form, salt, percent)
+            split = side if typed is None else split_of(typed, salt, percent)
+            self._group = text_sha256(form), split, side != split
         return self._group
 
     def of(self, path: list[Message]) -> Prompt | str:
@@ -37,9 +45,9 @@ class Prompts:
         started = conversation.started
         system_prompt = started.system_prompt if started else None
         messages = chat_messages(path, system_prompt, options.system_prompt)
-        group_key, split = self._find_group()
+        group_key, split, torn = self._find_group()
         opener = _opener_in(messages, system_prompt if options.system_prompt == "merge" else None)
-        if opener != self._opener and split_of(opener, options.salt, options.test_percent) != split:
+        if torn or (opener != self._opener and split_of(opener, options.salt, options.test_percent) != split):
             return "split_conflict"
         answers = [message for message in path if message.role == "assistant" and message.content.strip()]
         return Prompt(

@@ -24,7 +24,8 @@ class Reading:
 
     ``runs`` holds, by message and annotator, the votes since the last withdrawal (R13), oldest first, never empty.
     ``comparisons`` are the last words on pairs of answers, withdrawals left out. ``barred`` are the nodes written by
-    somebody who may not be heard (R30) and all that was said after them, with the reason. ``distances`` says of each
+    somebody who may not be heard (R30), those that hold what must not be published, and all that was said after them,
+    with the reason. ``distances`` says of each
     rewrite how much of the first answer it changed, between 0 (nothing but white space) and 1.
     """
 
@@ -57,10 +58,11 @@ def read(conversation: Conversation, standing: Standing, options: Options) -> Re
 
 
 def _barred(conversation: Conversation, standing: Standing) -> dict[str, str]:
-    """R30: the owner may be heard, or nothing of the conversation would be read."""
+    """R30: the owner may be heard, or nothing of the conversation would be read. And what a redactor blocked."""
     barred: dict[str, str] = {}
     for message in conversation.messages.values():
         reason = barred.get(message.parent_id) if barred and message.parent_id else None
+        reason = reason or conversation.blocked.get(message.id)
         if reason is None and message.annotator_id != conversation.annotator_id:
             reason = standing.refusal(message.annotator_id)
         if reason is not None:
