@@ -13,16 +13,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from uvicorn import Config, Server
 
+from labeler.beside import PusherBeside
 from labeler.chat import Recorder
 from labeler.errors import LabelerError
+from labeler.hub import repo_here
 from labeler.models import open_models
 from labeler.page import build_page
 from labeler.store import Store, utc_now
+from labeler.store.pushes import push_state
 from labeler.study import Study
 
 SECRET_FILE = Path(".labeler/secret")
@@ -48,9 +53,10 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
     Raises:
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
     """
+    environ = os.environ if environ is None else environ
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(study.database_url))
-        models = stack.enter_context(open_models(study.models, os.environ if environ is None else environ))
+        models = stack.enter_context(open_models(study.models, environ))
         recorder = Recorder(study, store, models, clock=utc_now)
         stack.callback(recorder.close)
         page = build_page(
@@ -59,9 +65,33 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
             secrets=cookie_secret(),
             source_id=store.source_id,
             boot_id=secrets.token_hex(8),
-            position=store.position,
+            health=partial(health, study, store, environ),
         )
         yield App(study, store, recorder, page)
+
+
+def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, Any]:
+    """How far the log goes and, where the study is pushed as it grows, how far the repo has followed.
+
+    Raises:
+        StoreError: the log cannot be read.
+    """
+    position = store.position()
+    if study.dataset.push_every is None or study.dataset.repo is None:
+        return {"position": position}
+    address = repo_here(study.dataset.repo, environ).address
+    return {"position": position, "sync": push_state(store, address).facts(position, utc_now())}
+
+
+@contextmanager
+def pushing(study: Study) -> Iterator[PusherBeside]:
+    """The pusher that the study asks for; one that does nothing if it asks for none."""
+    pusher = PusherBeside(study, os.environ)
+    try:
+        yield pusher
+    finally:
+        pusher.end()
+        pusher.wait()
 
 
 def cookie_secret(path: Path = SECRET_FILE) -> bytes:
@@ -110,7 +140,7 @@ def serve(
             f"{host} can be reached by others, and this study has no accounts (auth: none);"
             " serve on 127.0.0.1, or say --allow-anonymous if anybody may annotate"
         )
-    with _bound(host, port) as listener, running(study) as app:
+    with _bound(host, port) as listener, pushing(study) as pusher, running(study) as app:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         config = Config(
             app.page,
@@ -119,8 +149,16 @@ def serve(
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
         )
-        server = _Server(config, before_exit=app.recorder.close)
-        server.on_started = lambda: announce(f"labeler: serving {study.name} at {address}")
+
+        def started() -> None:
+            announce(f"labeler: serving {study.name} at {address}")
+            pusher.start()
+
+        def ending() -> None:
+            app.recorder.close()
+            pusher.end()  # what was just stored is in its last push
+
+        server = _Server(config, on_started=started, before_exit=ending)
         asyncio.run(server.serve(sockets=[listener]))
 
 
@@ -137,15 +175,15 @@ def is_loopback(host: str) -> bool:
 class _Server(Server):
     """uvicorn, ended by a signal without passing the signal on: a served page that drained exits with 0."""
 
-    def __init__(self, config: Config, *, before_exit: Callable[[], None]) -> None:
+    def __init__(self, config: Config, *, on_started: Callable[[], None], before_exit: Callable[[], None]) -> None:
         super().__init__(config)
+        self._on_started = on_started
         self._before_exit = before_exit
-        self.on_started: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self.on_started()
+            self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await asyncio.to_thread(self._before_exit)

@@ -67,4 +67,11 @@ class NewerPackage(PackageError):
 
 
 class HubError(LabelerError):
-    """The Hub refused, cannot be reached, or holds something that is not ours."""
+    """The Hub refused, cannot be reached, or holds something that is not ours.
+
+    ``retry_in``: it may be otherwise after so many seconds. None: not before somebody has changed something.
+    """
+
+    def __init__(self, line: str, retry_in: float | None = None) -> None:
+        super().__init__(line)
+        self.retry_in = retry_in

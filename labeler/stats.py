@@ -19,7 +19,8 @@ from labeler.core.events import LogStarted
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of
-from labeler.store import Store, event_of
+from labeler.store import Store, event_of, utc_now
+from labeler.store.pushes import push_states
 from labeler.study import Study
 
 SLICE = 2000
@@ -65,7 +66,9 @@ def statistics(store: Store, study: Study, *, report: Callable[[int], None] = la
         report(1)
     # What is left begins a log: this one, and each that was loaded into it.
     tally.kinds[LogStarted.kind] = position - tally.kinds.total()
-    return {"study": study.name, "source_id": store.source_id, "position": position, **tally.summary()}
+    pushes = [state.facts(position, utc_now()) for state in push_states(store)]
+    named = {"study": study.name, "source_id": store.source_id, "position": position}
+    return {**named, **tally.summary(), "pushes": pushes}
 
 
 def _conversations(store: Store, kinds: Counter[str], upto: int) -> Iterator[Conversation]:
@@ -230,6 +233,20 @@ def tables(document: Mapping[str, Any]) -> Iterator[str]:
     records = [(config, rule, n) for config, rules in document["records"].items() for rule, n in rules.items()]
     yield from _titled("Records by rule", pd.DataFrame(records, columns=["config", "rule", "records"]))
     yield from _titled("Left out, by reason", _pairs(document["excluded"], "reason"))
+    yield from _pushed(document["pushes"])
+
+
+def _pushed(pushes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A few lines on each repo: what it holds, and what becomes of it."""
+    for push in pushes:
+        behind = f"{push['behind']:,} events behind" if push["behind"] else "up to date"
+        yield f"\nPushed to {push['repo']}"
+        if push["pushed_at"]:
+            yield f"log position {push['position']:,} ({behind}) at {push['pushed_at'][:19]}Z, commit {push['commit']}"
+        if push["error"]:
+            yield f"failed {push['failures']} times in a row: {push['error']}"
+        if push["next_at"] or push["state"] == "pushing":
+            yield "being pushed now" if push["state"] == "pushing" else f"next push at {push['next_at'][:19]}Z"
 
 
 def _pairs(counts: Mapping[str, int], name: str) -> pd.DataFrame:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from labeler.durations import seconds_of
 from labeler.errors import StudyError
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -78,6 +79,13 @@ class Consent(_Strict):
 View = Literal["trl", "implicit", "llamafactory", "text"]
 
 
+def _seconds(written: Any) -> Any:
+    return seconds_of(written) if isinstance(written, str) else written
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=1)]
+
+
 class DatasetSpec(_Strict):
     """Where and how the data set is published."""
 
@@ -90,6 +98,13 @@ class DatasetSpec(_Strict):
     salt: str = "labeler"
     view: View = Field("trl", description="the shape of the rows (docs/views.md)")
     conversations_per_shard: int = Field(2000, ge=1, le=1_000_000)
+    push_every: Seconds | None = Field(None, description="serve pushes that often (docs/sync.md); none: never")
+
+    @model_validator(mode="after")
+    def _push_somewhere(self) -> DatasetSpec:
+        if self.push_every is not None and self.repo is None:
+            raise ValueError("push_every needs a repo to push to; set dataset.repo")
+        return self
 
 
 class Redaction(_Strict):
@@ -168,6 +183,11 @@ class Study(_Strict):
     def package_name(self) -> str:
         """What its package is called; every view but the first has a folder of its own."""
         return self.name if self.dataset.view == "trl" else f"{self.name}-{self.dataset.view}"
+
+    @property
+    def package_folder(self) -> Path:
+        """Where its package is, unless somebody says otherwise."""
+        return Path("exports") / self.package_name
 
     def with_view(self, view: View | None) -> Study:
         """The same study in another view; ``None`` changes nothing."""

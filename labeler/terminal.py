@@ -47,11 +47,20 @@ def show(line: str = "") -> None:
 
 def show_json(document: Mapping[str, Any]) -> None:
     """The documented object, and nothing else, on stdout; JSON's own escapes stand for what its encoding lacks."""
-    text = json.dumps(document, ensure_ascii=False, indent=2)
+    _show_json(document, indent=2)
+
+
+def show_json_line(document: Mapping[str, Any]) -> None:
+    """One of many documented objects, on a line of its own."""
+    _show_json(document, indent=None)
+
+
+def _show_json(document: Mapping[str, Any], indent: int | None) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
     try:
         text.encode(sys.stdout.encoding or "utf-8", sys.stdout.errors or "strict")
     except UnicodeEncodeError:
-        text = json.dumps(document, indent=2)
+        text = json.dumps(document, indent=indent)
     show(text)
 
 

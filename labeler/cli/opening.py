@@ -47,7 +47,7 @@ def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
 
 def package_of(study: Study, out: Path | None) -> Path:
     """Where the study's package is."""
-    return out or Path("exports") / study.package_name
+    return out or study.package_folder
 
 
 def key_here() -> bytes:
@@ -78,18 +78,6 @@ def repo_of(study: Study, repo_id: str | None) -> DatasetRepo:
     name = study.dataset.repo if repo_id is None else repo_id
     if name is None:
         raise HubError("no repo is named: say --repo OWNER/NAME, or set dataset.repo in the study file")
-    return dataset_repo(name, private=study.dataset.private)
+    from labeler.hub import repo_here  # noqa: PLC0415 - huggingface_hub takes a second
 
-
-def dataset_repo(name: str, *, private: bool = True) -> DatasetRepo:
-    """A repo on the Hub of this environment, with its token."""
-    from labeler.hub import DatasetRepo  # noqa: PLC0415 - huggingface_hub takes a second
-
-    if "/" not in name:
-        raise HubError(f"'{name}' is not a repo name; write it as owner/name")
-    return DatasetRepo(
-        name,
-        endpoint=os.environ.get("HF_ENDPOINT") or None,
-        token=os.environ.get("HF_TOKEN") or None,
-        private=private,
-    )
+    return repo_here(name, os.environ, private=study.dataset.private)

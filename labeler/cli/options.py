@@ -7,6 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def _seconds(written: str) -> float:
+    from labeler.durations import seconds_of  # noqa: PLC0415 - as every room
+
+    try:
+        return seconds_of(written)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The study file.")]
 Database = Annotated[
     str | None,
@@ -29,6 +39,16 @@ Scheduler = Annotated[
     str | None,
     typer.Option(
         "--scheduler", metavar="ADDRESS", help="Build shards on a Dask cluster: tcp://HOST:PORT.", show_default=False
+    ),
+]
+Every = Annotated[
+    float | None,
+    typer.Option(
+        "--every",
+        metavar="TIME",
+        parser=_seconds,
+        help="Push again and again, that often (10m, 1h), until Ctrl-C or SIGTERM, and a last time then.",
+        show_default=False,
     ),
 ]
 Repo = Annotated[

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labeler.cli.opening import dataset_repo, log_file, log_of, repo_of, study_of
+from labeler.cli.opening import log_file, log_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
 from labeler.errors import HubError, LogError
 from labeler.terminal import progress, show, show_json
@@ -158,7 +159,7 @@ def diff(
 def _copy_of(target: str) -> Copy:
     """A package here, if there is a folder of this name, else one on the Hub."""
     from labeler.export.copies import LocalCopy  # noqa: PLC0415 - as every room
-    from labeler.hub import PublishedCopy, repo_and_revision  # noqa: PLC0415 - huggingface_hub takes a second
+    from labeler.hub import PublishedCopy, repo_and_revision, repo_here  # noqa: PLC0415 - huggingface_hub takes a second
 
     if Path(target).is_dir():
         return LocalCopy.of(Path(target))
@@ -166,7 +167,7 @@ def _copy_of(target: str) -> Copy:
     if found is None:
         raise HubError(f"'{target}' is neither a folder nor a repo; name a package, or OWNER/NAME[@REVISION]")
     repo_id, revision = found
-    return PublishedCopy.at(dataset_repo(repo_id), revision)
+    return PublishedCopy.at(repo_here(repo_id, os.environ), revision)
 
 
 def _notes(old: Manifest, new: Manifest) -> Iterator[str]:

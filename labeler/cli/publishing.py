@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labeler.cli.opening import exported, key_here, log_of, package_of, repo_of, study_of
-from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, View, Workers
-from labeler.terminal import progress, show, show_json
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Every, Json, Out, Repo, Scheduler, View, Workers
+from labeler.errors import HubError
+from labeler.terminal import progress, show, show_json, show_json_line
 
 if TYPE_CHECKING:
     from labeler.core.events import Event
     from labeler.export.explaining import Decision
     from labeler.export.exporter import ExportResult
+    from labeler.hub import PushResult
     from labeler.study import Study
+    from labeler.syncing import Outlet, Turn
 
 WORDS_SHOWN = 160
 
@@ -58,6 +61,7 @@ def push(
     out: Out = None,
     view: View = None,
     repo: Repo = None,
+    every: Every = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Export and compare, but change nothing there.")] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -65,27 +69,50 @@ def push(
 ) -> None:
     """Export, then publish on the Hub.
 
-    One commit, or none when the rows are there already. HF_TOKEN is the token, HF_ENDPOINT another Hub.
+    One commit, or none when the rows are there already. HF_TOKEN is the token, HF_ENDPOINT another Hub. With --every
+    (docs/sync.md) one pusher of a log works on a repo at a time, and commits at most once in that time.
     """
-    from labeler.hub import Step  # noqa: PLC0415 - huggingface_hub takes a second
-    from labeler.hub import push as push_package  # noqa: PLC0415
+    from labeler.export.crews import crew_of  # noqa: PLC0415 - pyarrow and huggingface_hub take seconds
+    from labeler.syncing import Outlet, push_once  # noqa: PLC0415
 
     study = study_of(config, database).with_view(view)
-    target = repo_of(study, repo)
-    result = exported(study, out, workers, scheduler)
-    with progress("pushing") as bar:
-
-        def report(step: Step) -> None:
-            bar.at(step.text, step.done, step.total)
-
-        pushed = push_package(result.package, target, dry_run=dry_run, report=report)
+    there, crew = repo_of(study, repo), crew_of(workers, scheduler)
+    outlet = Outlet(study, package_of(study, out), key_here(), there, crew)
+    if every is not None:
+        if dry_run:
+            raise HubError("--every and --dry-run exclude each other; see with --dry-run first what would be pushed")
+        _push_every(every, outlet, as_json)
+        return
+    with log_of(study) as store, progress("deriving shards") as bar:
+        result, pushed = push_once(store, outlet, dry_run=dry_run, report=bar.at)
     if as_json:
-        outcome = {"repo": pushed.repo, "commit": pushed.commit, "bytes_sent": pushed.bytes_sent}
-        show_json(_facts(result) | outcome)
+        show_json(_facts(result) | _outcome(pushed))
         return
     _show_package(result)
     commit = f", commit {pushed.commit}" if pushed.commit else ""
     show(f"{pushed.repo}: {pushed.note}{commit}")
+
+
+def _push_every(every: float, outlet: Outlet, as_json: bool) -> None:
+    """Print a line (or an object) for the first push, and then for each that published something or failed."""
+    from labeler.syncing import Pusher, Tempo, run_until_told  # noqa: PLC0415 - as every room
+
+    def tell(turn: Turn) -> None:
+        if as_json:
+            show_json_line({"at": turn.at, "next_at": turn.next_at, "position": turn.position, **_of_turn(turn)})
+        else:
+            show(f"{turn.at[:19]}Z {outlet.repo.repo_id}: {turn.line}")
+
+    with log_of(outlet.study) as store:
+        run_until_told(Pusher(store, outlet, Tempo(every), tell=tell))
+
+
+def _of_turn(turn: Turn) -> dict[str, Any]:
+    return {"repo": turn.repo, "error": turn.error} if turn.pushed is None else _outcome(turn.pushed)
+
+
+def _outcome(pushed: PushResult) -> dict[str, Any]:
+    return {"repo": pushed.repo, "commit": pushed.commit, "bytes_sent": pushed.bytes_sent}
 
 
 def _explain(study: Study, out: Path | None, asked: str, as_json: bool) -> None:

@@ -99,6 +99,11 @@ def processes(count: int) -> Crew:
 def _begin_worker() -> None:
     """In each process of a pool: Ctrl-C is for the export, and nobody works on when the export was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """From now on this process, which another one began, does not outlive it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

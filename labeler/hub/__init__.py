@@ -7,7 +7,7 @@ from labeler.hub.patience import Patience
 from labeler.hub.purge import PurgeResult, history_of, purge_history
 from labeler.hub.push import PushResult, push
 from labeler.hub.refusals import Again
-from labeler.hub.repo import DatasetRepo, Published, RemoteFile
+from labeler.hub.repo import DatasetRepo, Published, RemoteFile, repo_here
 from labeler.hub.steps import Report, Step, silent
 from labeler.hub.verify import verify_remote
 
@@ -26,6 +26,7 @@ __all__ = [
     "purge_history",
     "push",
     "repo_and_revision",
+    "repo_here",
     "row_differences",
     "silent",
     "verify_remote",

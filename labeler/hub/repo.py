@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -92,6 +92,11 @@ class DatasetRepo:
     @property
     def endpoint(self) -> str:
         return self._place.endpoint
+
+    @property
+    def address(self) -> str:
+        """Where people look at it."""
+        return f"{self.endpoint}/datasets/{self.repo_id}"
 
     def __repr__(self) -> str:
         return f"DatasetRepo({self.repo_id!r}, endpoint={self.endpoint!r}, private={self.private})"
@@ -259,3 +264,15 @@ def _usable(token: str | None) -> str | None:
 def _is_plain_404(error: HfHubHTTPError) -> bool:
     """Whether a Hub says "not there" without saying what: the public one always names it, others may not."""
     return error.response.status_code == 404 and "X-Error-Code" not in error.response.headers
+
+
+def repo_here(name: str, environ: Mapping[str, str], *, private: bool = True) -> DatasetRepo:
+    """A repo on the Hub of an environment (HF_ENDPOINT), with its token (HF_TOKEN).
+
+    Raises:
+        HubError: that is no repo's name.
+    """
+    if "/" not in name:
+        raise HubError(f"'{name}' is not a repo name; write it as owner/name")
+    endpoint, token = environ.get("HF_ENDPOINT") or None, environ.get("HF_TOKEN") or None
+    return DatasetRepo(name, endpoint=endpoint, token=token, private=private)

@@ -32,7 +32,7 @@ def build_page(
     secrets: bytes,
     source_id: str,
     boot_id: str,
-    position: Callable[[], int],
+    health: Callable[[], dict[str, Any]],
 ) -> FastAPI:
     """The page as an ASGI application.
 
@@ -40,12 +40,12 @@ def build_page(
         secrets: the key that signs annotators' cookies; whoever has it can be anybody.
         source_id: names the log; part of the cookie's name.
         boot_id: names this process; pages that see another one reload themselves.
-        position: how far the log goes, for the health route.
+        health: what the health route says beside the study's name; StoreError where the log cannot be read.
     """
     identity = Identity(secrets, source_id)
     assets = Assets.read()
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
-    Routes(recorder, identity, study.name, boot_id, position, assets).add_to(app)
+    Routes(recorder, identity, study.name, boot_id, health, assets).add_to(app)
     # The last one added stands before all others. Gradio would let any site read; with a CORS policy on its parent, it
     # leaves that to the parent.
     app.add_middleware(CORSMiddleware, allow_origins=[])

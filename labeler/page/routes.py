@@ -29,13 +29,13 @@ class Routes:
     identity: Identity
     study: str
     boot_id: str
-    position: Callable[[], int]
+    health: Callable[[], dict[str, Any]]
     assets: Assets
 
     def add_to(self, app: FastAPI) -> None:
         app.add_route("/api/alive", self.alive)
         app.add_route("/api/me", self.me)
-        app.add_route("/healthz", self.health)
+        app.add_route("/healthz", self.healthz)
         app.add_route(f"/{self.assets.base}/{{name}}", self.asset)
 
     async def alive(self, request: Request) -> Response:
@@ -60,10 +60,10 @@ class Routes:
             return refused(status_of(error), str(error))
         return answer(body)
 
-    def health(self, request: Request) -> Response:
-        """Whether the log can be read, and how far it goes."""
+    def healthz(self, request: Request) -> Response:
+        """Whether the log can be read, how far it goes, and what else the study wants to be known."""
         try:
-            return answer({"status": "ok", "study": self.study, "position": self.position()})
+            return answer({"status": "ok", "study": self.study, **self.health()})
         except StoreError as error:
             return refused(503, str(error))
 

@@ -102,6 +102,28 @@ def m003_spans(connection: Connection) -> None:
     )
 
 
+@step
+def m004_pushes(connection: Connection) -> None:
+    """What was published where, and who does it: see ``pushes.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE pushes (
+            repo TEXT NOT NULL PRIMARY KEY,
+            holder TEXT,
+            held_until TEXT,
+            pushed_at TEXT,
+            position INTEGER,
+            committed_at TEXT,
+            commit_oid TEXT,
+            next_at TEXT,
+            failures INTEGER NOT NULL,
+            error TEXT
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 

@@ -2,7 +2,8 @@
 
 ``events`` is the log (append-only, the only truth). ``conversations`` and ``touches`` are derived from it, kept in the
 same transaction, and can be made anew at any time; so can ``spans``, what was found in texts that are published. They
-grow with conversations, not with events: what every append must pay for is the log itself and nothing else.
+grow with conversations, not with events: what every append must pay for is the log itself and nothing else. ``pushes``
+remembers what was published where; lost, it is found anew by the next push.
 """
 
 from __future__ import annotations
@@ -104,5 +105,21 @@ spans = Table(
     Column("text_sha256", Text, primary_key=True),
     Column("finder", Text, primary_key=True),
     Column("found", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("repo", Text, primary_key=True),
+    Column("holder", Text),
+    Column("held_until", Text),
+    Column("pushed_at", Text),
+    Column("position", Integer),
+    Column("committed_at", Text),
+    Column("commit_oid", Text),
+    Column("next_at", Text),
+    Column("failures", Integer, nullable=False),
+    Column("error", Text),
     sqlite_with_rowid=False,
 )
