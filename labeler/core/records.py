@@ -22,6 +22,14 @@ from labeler.core.text import ChatMessage, Split
 SCHEMA_VERSION = 1
 Position = Literal["only", "first", "second", "left", "right"]
 
+PLACES: dict[str, tuple[Position, Position]] = {
+    "a_first": ("first", "second"),
+    "b_first": ("second", "first"),
+    "a_left": ("left", "right"),
+    "b_left": ("right", "left"),
+}
+"""How the two answers of a comparison were shown, ``a`` before ``b``, by the comparison's own word for it."""
+
 
 class Candidate(NamedTuple):
     """An answer as data: its text and where it comes from. What only a model has is ``None`` for a person's text.

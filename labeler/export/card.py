@@ -1,56 +1,20 @@
-"""The dataset card: front matter that loaders read, and statistics taken from the very rows beside it."""
+"""The dataset card: front matter that loaders read, what a person wrote, and statistics of the rows beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from datasets import Features
 
-from labeler.core.rules.book import REASONS, RULES
 from labeler.export.readme import Readme, joined_tags, parse
-from labeler.export.schemas import CONFIGS, DEFAULT_CONFIG, SPLITS, TRAINER_CONFIGS
+from labeler.export.schemas import DEFAULT_CONFIG, SPLITS
+from labeler.export.sections import present, sections
 from labeler.export.tallies import Tally, below
-from labeler.export.views import CANONICAL, PURPOSES, view_schema
-from labeler.redaction import version_of
-from labeler.study import Study, View
+from labeler.export.views import view_schema
+from labeler.study import Study
 
 TAGS = ("rlhf", "preference", "human-feedback", "dpo", "kto", "trl")
 TASKS = ("text-generation", "reinforcement-learning")
-TOP_ANNOTATORS = 10
-
-MEANINGS = {
-    "dpo": "two answers to one prompt, the better one `chosen`: for `DPOTrainer`",
-    "reward": "the same pairs with a `margin`: for `RewardTrainer`",
-    "kto": "one answer found good or bad (`label`): for `KTOTrainer`; keep the order of the rows",
-    "sft": "an answer worth imitating: for `SFTTrainer`",
-    "votes": "an annotator's last word on an answer, withdrawn votes included",
-    "comparisons": "an annotator's last word on two answers, ties included",
-    "messages": "a message of a conversation tree: the visible path, and everything retried, rewritten or undone",
-}
-
-_LIMITS = """\
-- The annotators are whoever took part; nobody sampled them. People who vote are not all people, and likes reward what
-  pleases: flattery and length are the known biases (see the lengths above).
-- `confidence` is a prior of the rule, not an estimate from this data. Filter by `source`, `strength`, `confidence` and
-  `agreement`; `event_ids` names the gestures behind each row.
-- Ids are keyed pseudonyms, not anonymity: whoever holds the key can match them. {texts}
-- Answers carry the terms of the models that wrote them, whatever the licence of this data set: see the model columns.
-- A row disappears when its vote, consent or conversation is withdrawn. Older revisions of this repository may still
-  hold it until its history is rewritten."""
-
-
-_TYPED = "Texts are exactly as typed and\n  generated; "
-_SEARCHED = (
-    "Names of\n  people and places were not looked for, and no finder of personal data finds all: tell the authors\n"
-    "  what you see."
-)
-_TEXTS = {
-    "none": f"{_TYPED}names and other personal details that somebody typed are in them.",
-    "keep": f"{_TYPED}what was found in them (see above) is in them, and so are names, which nobody looked for.",
-    "replace": _SEARCHED,
-    "block": _SEARCHED,
-}
 
 
 def render(study: Study, tally: Tally, previous: str) -> str:
@@ -62,7 +26,7 @@ def render(study: Study, tally: Tally, previous: str) -> str:
     written = parse(previous or f"\n# {_title(study)}\n\n{_INVITATION}\n\n")
     front = {**_front(study, tally, written.front)}
     front |= {key: value for key, value in written.front.items() if key not in front}
-    return str(Readme(front, written.before, "\n".join(_generated(study, tally)) + "\n", written.after or "\n"))
+    return str(Readme(front, written.before, "\n".join(sections(study, tally)) + "\n", written.after or "\n"))
 
 
 _INVITATION = (
@@ -90,19 +54,15 @@ def _front(study: Study, tally: Tally, written: dict[str, Any]) -> dict[str, Any
         "tags": joined_tags(TAGS, written),
         "annotations_creators": ["crowdsourced"],
         "size_categories": [size_category(sum(below(tally, "rows").values()))],
-        "configs": [_config(config, tally) for config in _present(tally)],
+        "configs": [_config(config, tally) for config in present(tally)],
         "dataset_info": [
             {
                 "config_name": config,
                 "features": Features.from_arrow_schema(view_schema(config, study.dataset.view))._to_yaml_list(),
             }
-            for config in _present(tally)
+            for config in present(tally)
         ],
     }
-
-
-def _features(config: str, view: View) -> Any:
-    return Features.from_arrow_schema(view_schema(config, view))._to_yaml_list()
 
 
 def size_category(rows: int) -> str:
@@ -114,215 +74,12 @@ def size_category(rows: int) -> str:
     return f"{bounds[place]}<n<{bounds[place + 1]}" if place + 1 < len(bounds) else "n>1T"
 
 
-def _present(tally: Tally) -> list[str]:
-    """The configs that have rows, in their fixed order."""
-    return [config for config in CONFIGS if below(tally, f"rows/{config}")]
-
-
 def _config(config: str, tally: Tally) -> dict[str, Any]:
     splits = [split for split in SPLITS if tally[f"rows/{config}/{split}"]]
-    present = _present(tally)
-    default = DEFAULT_CONFIG if DEFAULT_CONFIG in present else present[0]
+    names = present(tally)
+    default = DEFAULT_CONFIG if DEFAULT_CONFIG in names else names[0]
     return {
         "config_name": config,
         **({"default": True} if config == default else {}),
         "data_files": [{"split": split, "path": f"{config}/{split}-*.parquet"} for split in splits],
     }
-
-
-# ── statistics ──
-
-
-def _generated(study: Study, tally: Tally) -> Iterator[str]:
-    view = study.dataset.view
-    if view != CANONICAL:
-        yield from [f"Rows are in the form `{view}`: {PURPOSES[view]}.", ""]
-    for part in (_rows, _rules, _models, _annotators, _lengths, _balance, _excluded, _redacted, _rights):
-        lines = part(study, tally)
-        if lines:
-            yield from [*lines, ""]
-    yield from ["## Limits", "", *_LIMITS.format(texts=_TEXTS[_policy(study)]).split("\n")]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    columns = list(zip(*rows, strict=True)) or [()] * len(head)
-    marks = ["--:" if place and all(_counts(cell) for cell in cells) else "---" for place, cells in enumerate(columns)]
-    return [_line(head), _line(marks), *(_line(row) for row in rows)]
-
-
-def _counts(cell: object) -> bool:
-    """Whether a cell is a number or a share, which stand flush right."""
-    return str(cell).removesuffix(" %").replace(",", "").replace(".", "").isdigit()
-
-
-def _line(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def _rows(study: Study, tally: Tally) -> list[str]:
-    rows = [
-        (f"`{config}`", *(_number(tally[f"rows/{config}/{split}"]) for split in SPLITS), MEANINGS[config])
-        for config in _present(tally)
-    ]
-    head = "## Rows"
-    if not rows:
-        return [head, "", "None yet."]
-    return [
-        head,
-        "",
-        f"From {_number(tally['conversations'])} conversations. A prompt is in one split only, in every config.",
-        "",
-        *_table(("config", *SPLITS, "a row is"), rows),
-    ]
-
-
-def _rules(study: Study, tally: Tally) -> list[str]:
-    counts = {config: _by_rule(tally, config) for config in TRAINER_CONFIGS}
-    present = [rule for rule in RULES if any(rule in of for of in counts.values())]
-    if not present:
-        return []
-    rows = [
-        (rule, *(_number(counts[config].get(rule, 0)) for config in TRAINER_CONFIGS), RULES[rule].pattern)
-        for rule in present
-    ]
-    return ["## Rules", "", *_table(("source", *TRAINER_CONFIGS, "what was seen"), rows)]
-
-
-def _by_rule(tally: Tally, config: str) -> dict[str, int]:
-    total: Tally = Tally()
-    for split in SPLITS:
-        total.update(below(tally, f"rule/{config}/{split}"))
-    return total
-
-
-def _models(study: Study, tally: Tally) -> list[str]:
-    sides = ("chosen", "rejected", "good", "bad", "shown")
-    counts = {side: below(tally, f"model/{side}") for side in sides}
-    authors = sorted({author for of in counts.values() for author in of})
-    if not authors:
-        return []
-    rows = [(author, *(_number(counts[side].get(author, 0)) for side in sides)) for author in authors]
-    return ["## Answers by author", "", *_table(("author", "chosen", "rejected", "good", "bad", "in sft"), rows)]
-
-
-def _annotators(study: Study, tally: Tally) -> list[str]:
-    likes, dislikes, withdrawn = (tally[f"vote/{vote}"] for vote in (1, -1, 0))
-    total: Tally = Tally()
-    for config in ("dpo", "kto", "sft"):
-        total.update(below(tally, f"annotator/{config}"))
-    if not total and not likes + dislikes:
-        return []
-    judged = sum(total.values())
-    busiest = sorted(total.items(), key=lambda entry: (-entry[1], entry[0]))[:TOP_ANNOTATORS]
-    return [
-        "## Annotators",
-        "",
-        f"{_number(len(total))} annotators stand behind the rows of `dpo`, `kto` and `sft`. "
-        f"Of {_number(likes + dislikes)} votes that stand, {_share(likes, likes + dislikes)} are likes; "
-        f"{_number(withdrawn)} more were withdrawn.",
-        "",
-        *_table(
-            (
-                f"annotator (the busiest {TOP_ANNOTATORS})" if len(total) > TOP_ANNOTATORS else "annotator",
-                "rows",
-                "share",
-            ),
-            [(f"`{name}`", _number(count), _share(count, judged)) for name, count in busiest],
-        ),
-    ]
-
-
-def _lengths(study: Study, tally: Tally) -> list[str]:
-    pairs = sum(below(tally, "rows/dpo").values())
-    if not pairs:
-        return []
-    chosen, rejected = tally["length/chosen"] / pairs, tally["length/rejected"] / pairs
-    return [
-        "## Lengths",
-        "",
-        f"A chosen answer has {chosen:,.1f} characters on average, a rejected one {rejected:,.1f}: a difference of "
-        f"{chosen - rejected:+,.1f}. Chosen is the longer one in {_share(tally['length/longer'], pairs)} of the pairs.",
-    ]
-
-
-def _balance(study: Study, tally: Tally) -> list[str]:
-    good, bad = tally["label/train/good"], tally["label/train/bad"]
-    if not good or not bad:
-        return []
-    ratio = bad / good
-    return [
-        "## Balance of `kto`",
-        "",
-        f"In `train`, {_number(good)} answers are desirable (n_D) and {_number(bad)} undesirable (n_U). "
-        f"`KTOConfig` wants the two sides' weights in balance: set `desirable_weight` between {ratio:.2f} and "
-        f"{4 / 3 * ratio:.2f}, or `undesirable_weight` between {3 / 4 / ratio:.2f} and {1 / ratio:.2f}, not both.",
-    ]
-
-
-def _excluded(study: Study, tally: Tally) -> list[str]:
-    counts = below(tally, "excluded")
-    if not counts:
-        return []
-    rows = [
-        (f"`{reason}`", _number(count), *REASONS.get(reason, ("", "")))
-        for reason, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    ]
-    return [
-        "## Left out",
-        "",
-        "Every candidate that became no row, counted by reason.",
-        "",
-        *_table(("reason", "count", "rule", "what it means"), rows),
-    ]
-
-
-_DONE = {
-    "replace": "Each is replaced by a placeholder such as `<EMAIL_1>`: the same one for the same value within a"
-    " conversation.",
-    "block": "Messages that hold one are left out, with all that rests on them; so are comments.",
-    "keep": "They were left as they are.",
-}
-
-
-def _policy(study: Study) -> str:
-    return "none" if study.redaction is None else study.redaction.policy
-
-
-def _redacted(study: Study, tally: Tally) -> list[str]:
-    if study.redaction is None:
-        return []
-    found, spec = below(tally, "redacted"), study.redaction
-    rows = [(f"`{kind}`", _number(found.get(kind, 0))) for kind in sorted(spec.kinds)]
-    return [
-        "## Personal data and secrets",
-        "",
-        f"Texts were searched by {version_of(spec.finder)}. {_DONE[spec.policy]}",
-        "",
-        *_table(("kind", "found"), rows),
-    ]
-
-
-def _rights(study: Study, tally: Tally) -> list[str]:
-    license = study.dataset.license
-    versions = sorted({version for config in TRAINER_CONFIGS for version in below(tally, f"consent/{config}")})
-    asked = (
-        f"Here is the work of those annotators only who accepted the study's consent text (now version "
-        f"{study.consent.version}); rows carry the versions that were accepted"
-        + (f": {', '.join(versions)}." if versions else ".")
-        if study.consent
-        else "The study asked for no consent text to be accepted."
-    )
-    return [
-        "## Consent and licence",
-        "",
-        asked,
-        f"The licence of the data set is {license}." if license else "The study names no licence for the data set yet.",
-    ]

@@ -209,6 +209,8 @@ def _extra(config: str, split: str, rows: list[Any]) -> tallies.Tally:
             return tallies.of_demonstrations(rows)
         case "votes":
             return tallies.of_votes(rows)
+        case "comparisons":
+            return tallies.of_comparisons(rows)
         case "messages":
             return tallies.of_messages(rows)
         case _:

@@ -11,8 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
+from labeler.core.agreement import Units
 from labeler.core.records import (
+    PLACES,
     Candidate,
+    ComparisonRow,
     Demonstration,
     Exclusion,
     MessageRow,
@@ -24,8 +27,10 @@ from labeler.export.columns import Record
 from labeler.export.pseudonyms import Names
 
 STATISTICS_PATH = "_export/statistics.json"
-FORMAT = 1
+FORMAT = 2
 PERSON = "a person"
+LIKED, DISLIKED, TIED = "liked", "disliked", "tied"
+MILLION = 10**6
 
 Tally = Counter[str]
 
@@ -38,6 +43,9 @@ def of_records(config: str, split: str, rows: Sequence[Record], annotators: Name
     tally = _under(f"rule/{config}/{split}", [one.source for one in grounds])
     tally.update(_under(f"annotator/{config}", [annotators[one] for one in judges]))
     tally.update(_under(f"consent/{config}", consents))
+    shared = [one.agreement for one in grounds if one.n_annotators > 1]
+    tally[f"several/{config}"] = len(shared)
+    tally[f"agreement/{config}"] = round(MILLION * sum(shared))
     return tally
 
 
@@ -66,8 +74,40 @@ def of_demonstrations(rows: Sequence[Demonstration]) -> Tally:
 
 
 def of_votes(rows: Sequence[VoteRow]) -> Tally:
-    """How the last words fell."""
-    return _under("vote", [str(row.vote) for row in rows])
+    """How the last words fell, and how often several annotators said the same of one answer."""
+    tally = _under("vote", [str(row.vote) for row in rows])
+    verdicts = [(row.message_id, LIKED if row.vote > 0 else DISLIKED) for row in rows if row.vote]
+    return tally + _judged_together("votes", verdicts, (LIKED, DISLIKED))
+
+
+def of_comparisons(rows: Sequence[ComparisonRow]) -> Tally:
+    """Where the better answer stood, and how often several annotators said the same of two answers."""
+    preferences = [row for row in rows if row.winner in ("a", "b")]
+    tally = _under("place", [PLACES[row.position][row.winner == "b"] for row in preferences if row.position in PLACES])
+    tally["preferences"], tally["ties"] = len(preferences), len(rows) - len(preferences)
+    verdicts = [(" ".join(sorted((row.message_a, row.message_b))), _verdict(row)) for row in rows]
+    return tally + _judged_together("comparisons", verdicts, ("lower", TIED, "higher"))
+
+
+def _verdict(row: ComparisonRow) -> str:
+    """Which answer was better, told in a way that does not depend on which of the two was called ``a``."""
+    if row.winner not in ("a", "b"):
+        return TIED
+    return "lower" if (row.winner == "a") == (row.message_a < row.message_b) else "higher"
+
+
+def _judged_together(what: str, verdicts: Iterable[tuple[str, str]], categories: Sequence[str]) -> Tally:
+    """How many units have how many annotators in each category, of those that several judged (``.../2-1``)."""
+    units: dict[str, Counter[str]] = {}
+    for unit, verdict in verdicts:
+        units.setdefault(unit, Counter())[verdict] += 1
+    several = [counts for counts in units.values() if counts.total() > 1]
+    return _under(f"together/{what}", ["-".join(str(counts[name]) for name in categories) for counts in several])
+
+
+def judged_together(tally: Mapping[str, int], what: str) -> Units:
+    """The units of ``votes`` (liked, disliked) or ``comparisons`` that several annotators judged."""
+    return {tuple(map(int, name.split("-"))): times for name, times in below(tally, f"together/{what}").items()}
 
 
 def of_messages(rows: Sequence[MessageRow]) -> Tally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import permutations
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,13 +16,15 @@ from huggingface_hub import DatasetCard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labeler.core.events import Compared, Winner
 from labeler.errors import PackageError
-from labeler.export.card import MEANINGS, size_category
+from labeler.export.card import size_category
 from labeler.export.readme import END, START, parse, with_words_of
 from labeler.export.schemas import CONFIGS, schema
+from labeler.export.sections import MEANINGS, PARTS
 from labeler.export.tallies import Tally, below, parse_statistics, statistics_json
 from tests.export import exported, judged, manifest_of, open_store, rows_of, simulated, study_of, tell
-from tests.stories import told, told_of
+from tests.stories import Story, told, told_of
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,43 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         exported(store, study, folder / "out")
         simulated(store, 150, study)  # the same seed: ninety more
         return exported(store, study, folder / "out").package
+
+
+@pytest.fixture(scope="module")
+def jury(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of conversations that several annotators judged, now the same and now otherwise."""
+    folder = tmp_path_factory.mktemp("jury")
+    with open_store(folder) as store:
+        for number in range(12):
+            story = told("ann", f"c{number}").asks(f"Question {number}?").answers(f"First {number}.").likes()
+            for place, judge in enumerate(("bob", "cid", "dan")[: number % 4]):
+                story.by(judge).votes(1 if (number + place) % 3 else -1, "a1")
+            story.by("ann").retries(f"Second {number}, longer.")
+            verdict = _beside(story, "a1", "a2", "a" if number % 3 else "tie", "a_left")
+            story.adds(verdict).by("bob").adds(_beside(story, "a2", "a1", "b" if number % 4 else "a", "b_left"))
+            tell(store, story)
+        return exported(store, study_of(), folder / "out").package
+
+
+def _beside(story: Story, a: str, b: str, winner: Winner, position: str) -> Compared:
+    strength = 2 if winner in ("a", "b") else 0
+    return Compared(message_a=story.id(a), message_b=story.id(b), winner=winner, strength=strength, position=position)
+
+
+def alpha_by_coincidence(units: list[list[int]]) -> float:
+    """Krippendorff's definition, straight from the matrix of coincidences."""
+    values = sorted({one for unit in units for one in unit})
+    matrix = {
+        (one, other): sum(
+            sum((a, b) == (one, other) for a, b in permutations(unit, 2)) / (len(unit) - 1) for unit in units
+        )
+        for one in values
+        for other in values
+    }
+    n = {one: sum(matrix[one, other] for other in values) for one in values}
+    total = sum(n.values())
+    apart = [pair for pair in matrix if pair[0] != pair[1]]
+    return 1 - (total - 1) * sum(matrix[pair] for pair in apart) / sum(n[one] * n[other] for one, other in apart)
 
 
 def card_of(package: Path) -> str:
@@ -200,6 +240,72 @@ def test_the_card_does_not_say_that_a_consent_came_first_which_came_later(tmp_pa
     package = exported(store, study, tmp_path / "out").package
     assert manifest_of(package).totals["kto"]
     assert "before" not in section(package, "Consent and licence")
+
+
+def test_the_card_states_how_far_annotators_agree_on_answers(jury: Path) -> None:
+    said: dict[str, list[int]] = {}
+    for row in rows_of(jury, "votes"):
+        if row["vote"]:
+            said.setdefault(row["message_id"], []).append(row["vote"])
+    twice = [votes for votes in said.values() if len(votes) > 1]
+    agree = [one == other for votes in twice for one, other in permutations(votes, 2)]
+    wanted = (
+        f"{len(twice)} answers were judged by several annotators: two of them agree in {100 * mean(agree):.1f} % "
+        f"of the cases; Krippendorff's alpha for their votes is {alpha_by_coincidence(twice):.3f}."
+    )
+    assert wanted in section(jury, "Agreement")
+
+
+def test_the_card_states_how_far_annotators_agree_on_pairs_of_answers(jury: Path) -> None:
+    said: dict[frozenset[str], list[str]] = {}
+    for row in rows_of(jury, "comparisons"):
+        better = {"a": row["message_a"], "b": row["message_b"]}.get(row["winner"], "neither")
+        said.setdefault(frozenset((row["message_a"], row["message_b"])), []).append(better)
+    twice = [verdicts for verdicts in said.values() if len(verdicts) > 1]
+    agree = [one == other for verdicts in twice for one, other in permutations(verdicts, 2)]
+    wanted = f"{len(twice)} pairs of answers were judged by several annotators: two of them agree in"
+    assert f"{wanted} {100 * mean(agree):.1f} % of the cases." in section(jury, "Agreement")
+
+
+def test_the_card_states_how_far_rows_follow_their_annotators(jury: Path) -> None:
+    rows = [row for config in ("dpo", "kto", "sft") for row in rows_of(jury, config) if row["n_annotators"] > 1]
+    text = section(jury, "Agreement")
+    assert f"stand behind {len(rows)} rows of" in text
+    assert f"follows {100 * mean(row['agreement'] for row in rows):.1f} % of its annotators" in text
+
+
+def test_the_card_says_so_when_nothing_was_judged_twice(package: Path) -> None:
+    assert section(package, "Agreement").strip() == "Nothing was judged by more than one annotator."
+
+
+def test_the_card_states_where_the_preferred_answer_stood(package: Path) -> None:
+    rows = rows_of(package, "comparisons")
+    preferred = [row for row in rows if row["winner"] in ("a", "b")]
+    first = mean((row["winner"] == "a") == (row["position"] == "a_first") for row in preferred)
+    text = section(package, "Position")
+    ties = len(rows) - len(preferred)
+    assert f"{len(preferred)} comparisons prefer one answer, {ties} call it a tie." in text
+    assert f"{100 * first:.1f} % went to the first one, {100 * (1 - first):.1f} % to the second." in text
+
+
+def test_the_card_states_sides_apart_from_turns(jury: Path) -> None:
+    sides = [row for row in rows_of(jury, "comparisons") if row["winner"] != "tie"]
+    assert {row["position"] for row in sides} == {"a_left", "b_left"}
+    left = mean((row["winner"] == "a") == (row["position"] == "a_left") for row in sides)
+    assert (
+        f"Of {len(sides)} preferences between answers shown side by side, {100 * left:.1f} % went to the left one"
+        in (section(jury, "Position"))
+    )
+
+
+def test_every_section_of_the_card_is_recomputed_here(package: Path, jury: Path) -> None:
+    recomputed = {"Rows", "Rules", "Answers by author", "Annotators", "Agreement", "Lengths", "Position"}
+    recomputed |= {"Balance of `kto`", "Left out", "Consent and licence", "Personal data and secrets"}
+    shown = {
+        line.removeprefix("## ") for one in (package, jury) for line in card_of(one).splitlines() if line[:3] == "## "
+    }
+    assert shown - {"Limits"} <= recomputed
+    assert len(PARTS) == len(recomputed)
 
 
 def test_every_config_has_a_meaning() -> None:

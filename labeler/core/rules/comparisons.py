@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from labeler.core.conversation import ComparisonFact
 from labeler.core.events import Compared
-from labeler.core.records import Position
+from labeler.core.records import PLACES
 from labeler.core.rules.book import confidence_of
 from labeler.core.rules.evidence import ALONE, Ballot, Evidence, PairClaim, Tie
 from labeler.core.rules.reading import Reading, Turn
@@ -14,14 +14,6 @@ from labeler.core.rules.votes import DISLIKE, LIKE, Ballots
 
 BOTH_GOOD_CONFIDENCE = 0.6
 BOTH_BAD_CONFIDENCE = 0.7
-
-_SHOWN: dict[str, tuple[Position, Position]] = {
-    "a_first": ("first", "second"),
-    "b_first": ("second", "first"),
-    "a_left": ("left", "right"),
-    "b_left": ("right", "left"),
-}
-
 
 Comparisons = list[tuple[ComparisonFact, Compared]]
 
@@ -55,7 +47,7 @@ def pairs_from_comparisons(comparisons: Comparisons) -> Iterator[PairClaim]:
         if compared.winner not in ("a", "b"):
             continue
         evidence = _evidence("R22", confidence_of("R22"), fact, strength=min(3, max(1, compared.strength)))
-        a, b = _SHOWN.get(compared.position, ALONE)
+        a, b = PLACES.get(compared.position, ALONE)
         if compared.winner == "a":
             yield PairClaim(fact.message_a, fact.message_b, evidence, (a, b))
         else:
