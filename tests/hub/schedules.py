@@ -1,44 +1,43 @@
 """Random fault schedules on export and push: one round is one log that grows, one Hub that fails, and what must hold.
 
-In every stage of a round the log grows, is exported, and is pushed by one or two pushers while requests meet faults
-drawn from the seed: refusals, resets before and after, lost answers, late commits, stalls. Afterwards the rows on the
-Hub are the rows that were derived, each once, and the history holds one commit for each package that differed from the
-one before, each whole.
+In every stage of a round the log grows, and two pushers who know nothing of each other export and push it at once.
+Their requests meet faults drawn from the seed (refusals, resets before and after, lost answers, late commits, stalls),
+and they die by kill -9: before one of their writes on this machine, or when one of their requests arrives, before it
+is applied or after. Who died or gave up begins again, until both have come to an end. Afterwards the rows on the Hub
+are the rows that a third export derived, each once; the history holds one commit for each package that differed from
+the one before, each whole; and no manifest names a file that is not there.
 
-``scripts/faults --rounds 200`` runs many rounds and prints what they met.
+``scripts/faults --rounds 1000`` runs many rounds and prints what they met and where pushers died.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import constants
-
 from labeler.core.events import NewEvent, ReplyFinished, VoteCast
-from labeler.errors import HubError
 from labeler.export.manifest import MANIFEST_PATH, Manifest, same_rows
-from labeler.hub import DatasetRepo, Patience, push, verify_remote
+from labeler.hub import DatasetRepo, verify_remote
 from labeler.ids import event_id
 from labeler.store import Store
 from labeler.study import Study
 from tests.export import exported, files_of, manifest_of, open_store, simulated, study_of
+from tests.hub.mortal import PATIENCE, Order, Pusher
 from tests.hub.packages import rows_in
-from tests.hub_server import Account, Faults, HubServer
+from tests.hub_server import Account, Faults, HubServer, Kill
 
 REPO = "tester/round"
-# Impatient on purpose: some pushes give up, and the next one must find its way.
-PATIENCE = Patience(tries=4, first=0.01, longest=0.05)
-PUSHES = 8
+MOST_TRIES = 20
 KINDS = {
     "commit": 8,
     "repo_info": 3,
@@ -54,11 +53,18 @@ KINDS = {
     "lfs_put": 3,
     "lfs_verify": 2,
 }
+# The two pushers call the Hub by different names, so that it knows whose request it is.
+HOSTS = ("127.0.0.1", "localhost")
+DEATHS = 0.4
+FEWEST_WRITES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a round came to. ``faults`` were met, ``given_up`` pushes ended in an error before one ended well."""
+    """What a round came to. ``faults`` were met, ``given_up`` pushes ended in an error, ``died`` at what they did last.
+
+    ``writes`` are the kinds of writes on this machine of pushers that came to an end.
+    """
 
     seed: int
     way: str
@@ -67,7 +73,15 @@ class Round:
     rows: int
     faults: int
     given_up: int
+    died: Counter[str]
+    writes: frozenset[str]
     seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}: {self.way}, {self.stages} stages, {self.commits} commits, {self.rows} rows, "
+            f"{self.faults} faults, {self.given_up} given up, {self.died.total()} died, {self.seconds:.1f} s"
+        )
 
 
 class Broken(AssertionError):
@@ -75,77 +89,98 @@ class Broken(AssertionError):
 
 
 def run_schedule(seed: int) -> Round:
-    """One round. The same seed draws the same log and the same faults.
+    """One round. The same seed draws the same log and the same faults; where pushers stand when they die is up to them.
 
     Raises:
         Broken: with the seed and what does not hold.
     """
     draw, started = random.Random(seed), time.monotonic()
     way, stages = draw.choice(["xet", "xet", "lfs"]), draw.randint(2, 3)
-    with tempfile.TemporaryDirectory(prefix="round-") as folder, _sending_by(way, Path(folder) / "xet"):
-        story = _Story(seed, draw, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="round-") as folder:
+        story = _Story(seed, way, draw, Path(folder))
         with story.hub:
             for _ in range(stages):
                 story.stage()
             rows = sum(len(rows) for rows in rows_in(story.hub.files(REPO)).values())
             commits = len(story.hub.commits(REPO)) - 1
-    met = len(story.hub.faults.met) + story.met
-    return Round(seed, way, stages, commits, rows, met, story.given_up, time.monotonic() - started)
+    met, seconds = len(story.hub.faults.met) + story.met, time.monotonic() - started
+    writes = frozenset(story.writes)
+    return Round(seed, way, stages, commits, rows, met, story.given_up, story.died, writes, seconds)
 
 
 class _Story:
-    def __init__(self, seed: int, draw: random.Random, folder: Path) -> None:
+    def __init__(self, seed: int, way: str, draw: random.Random, folder: Path) -> None:
         self.seed = seed
+        self.way = way
         self.draw = draw
+        self.chance = random.Random(-seed)
+        """For what depends on how fast who was: the log stays that of the seed."""
         self.folder = folder
         self.hub = HubServer(accounts={"hf_test": Account("tester")})
-        self.study: Study = study_of()
+        self.study: Study = study_of(redaction=draw.choice([None, {"policy": "replace"}]))
         self.packages: list[Manifest] = []
         self.conversations = 0
         self.given_up = 0
         self.met = 0
+        self.died: Counter[str] = Counter()
+        self.writes: set[str] = set()
+        self.most_writes = FEWEST_WRITES
 
     def stage(self) -> None:
-        """The log grows, is exported and pushed; then what must hold is looked at."""
-        package = self.folder / "package"
+        """The log grows, and is exported and pushed by two; then what must hold is looked at."""
         self.conversations += self.draw.randint(2, 8)
         with open_store(self.folder) as store:
             simulated(store, self.conversations, self.study, seed=self.seed)
             for nonce in range(self.draw.randint(0, 2)):
                 _vote_late(store, self.draw, f"{self.conversations}-{nonce}")
-            exported(store, self.study, package)
+            package = exported(store, self.study, self.folder / "reference").package
         manifest = manifest_of(package)
         if not self.packages or not same_rows(self.packages[-1], manifest):
             self.packages.append(manifest)
         self._fail_from_now_on()
-        self._push_until_done(package)
+        with ThreadPoolExecutor(len(HOSTS)) as both:
+            list(both.map(self._push_until_done, HOSTS))
         self.hub.settle()
+        for kind, _, fault in self.hub.faults.met:
+            if isinstance(fault, Kill):
+                self.died[request_of(kind, fault)] += 1
         self._check(package)
 
     def _fail_from_now_on(self) -> None:
         self.met += len(self.hub.faults.met)
-        self.hub.faults = Faults.random(self.draw.randrange(2**32), KINDS, most=12)
+        self.hub.faults = Faults.random(self.draw.randrange(2**32), KINDS, most=8)
+        for _ in range(self.draw.randint(0, 2)):
+            kind = self.draw.choices(list(KINDS), list(KINDS.values()))[0]
+            self.hub.faults.plan(kind, self.draw.randint(1, 4), Kill(after=self.draw.random() < 0.5))
 
-    def _push_until_done(self, package: Path) -> None:
-        pushers = self.draw.choice([1, 1, 2])
-        with ThreadPoolExecutor(pushers) as pool:
-            done = any(list(pool.map(self._push, [package] * pushers)))
-        for _ in range(PUSHES):
-            if done:
+    def _push_until_done(self, host: str) -> None:
+        for _ in range(MOST_TRIES):
+            dies_at = self.chance.randint(1, self.most_writes) if self.chance.random() < DEATHS else None
+            pusher = Pusher(self._order(host, dies_at))
+            self.hub.killers[host] = pusher.kill
+            end = pusher.end()
+            if end.pushed:
+                self.writes.update(end.writes)
+                self.most_writes = max(self.most_writes, len(end.writes))
                 return
-            done = self._push(package)
+            if not end.dead:
+                self.given_up += 1
+            elif len(end.writes) == dies_at:
+                self.died[end.writes[-1]] += 1
         self._broken("no push got through")
 
-    def _push(self, package: Path) -> bool:
-        try:
-            push(package, self._repo(), patience=PATIENCE)
-        except HubError:
-            self.given_up += 1
-            return False
-        return True
-
-    def _repo(self) -> DatasetRepo:
-        return DatasetRepo(REPO, endpoint=self.hub.endpoint, token="hf_test", timeout=2.0)
+    def _order(self, host: str, dies_at: int | None) -> Order:
+        folder = self.folder / host
+        folder.mkdir(exist_ok=True)
+        return Order(
+            database_url=f"sqlite:///{self.folder / 'log.db'}",
+            study=self.study,
+            package=folder / "package",
+            endpoint=self.hub.endpoint.replace(HOSTS[0], host),
+            way=self.way,
+            cache=self.folder / f"xet-{host}",
+            dies_at=dies_at,
+        )
 
     def _check(self, package: Path) -> None:
         published = self.hub.files(REPO)
@@ -162,7 +197,8 @@ class _Story:
         for commit, manifest in zip(history, self.packages, strict=True):
             self._check_commit(self.hub.files(REPO, commit.oid), manifest)
         self.hub.faults.clear()
-        if problems := verify_remote(self._repo(), manifest_of(package), patience=PATIENCE):
+        repo = DatasetRepo(REPO, endpoint=self.hub.endpoint, token="hf_test", timeout=2.0)
+        if problems := verify_remote(repo, manifest_of(package), patience=PATIENCE):
             self._broken(problems[0])
 
     def _check_commit(self, files: Mapping[str, bytes], manifest: Manifest) -> None:
@@ -197,37 +233,49 @@ def _vote_late(store: Store, draw: random.Random, nonce: str) -> None:
     store.append([late])
 
 
-@contextmanager
-def _sending_by(way: str, cache: Path) -> Iterator[None]:
-    """Files go the Xet way or the plain one, with a chunk cache of this round's own."""
-    before, disabled = os.environ.get("HF_XET_CACHE"), constants.HF_HUB_DISABLE_XET
-    os.environ["HF_XET_CACHE"] = str(cache)
-    constants.HF_HUB_DISABLE_XET = way == "lfs"
-    try:
-        yield
-    finally:
-        constants.HF_HUB_DISABLE_XET = disabled
-        os.environ.pop("HF_XET_CACHE")
-        if before is not None:
-            os.environ["HF_XET_CACHE"] = before
-
-
 def main() -> None:
-    """Run rounds one after the other; exit 1 at the first one that does not hold."""
+    """Run rounds, some at a time; exit 1 at the first one that does not hold."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first round's seed")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count(), metavar="N", help="how many at a time")
     asked = parser.parse_args()
-    rounds = []
-    for seed in range(asked.first, asked.first + asked.rounds):
+    begun, rounds = time.monotonic(), []
+    with ProcessPoolExecutor(asked.at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            rounds.append(run_schedule(seed))
+            for one in pool.map(run_schedule, range(asked.first, asked.first + asked.rounds)):
+                rounds.append(one)
+                sys.stdout.write(f"{one}\n")
+                sys.stdout.flush()
         except Broken as broken:
+            pool.shutdown(cancel_futures=True)
             sys.exit(f"faults: {broken}")
-        sys.stdout.write(f"{rounds[-1]}\n")
-        sys.stdout.flush()
+    sys.stdout.write(f"{summary(rounds)}\nin {time.monotonic() - begun:.0f} s\n")
+
+
+def request_of(kind: str, kill: Kill) -> str:
+    """A place to die at on the way to the Hub."""
+    return f"{'after' if kill.after else 'before'} {kind}"
+
+
+def summary(rounds: list[Round]) -> str:
+    """What many rounds met, and where no pusher has died yet."""
     sums = {name: sum(getattr(each, name) for each in rounds) for name in ("stages", "commits", "faults", "given_up")}
-    sys.stdout.write(f"{len(rounds)} rounds held, {sum(each.seconds for each in rounds):.0f} s: {sums}\n")
+    died = sum((one.died for one in rounds), Counter())
+    places = {
+        "kinds of writes here": frozenset().union(*(one.writes for one in rounds)),
+        "kinds of requests, before and after": {
+            request_of(kind, Kill(after)) for kind in KINDS for after in (True, False)
+        },
+    }
+    lines = [f"{len(rounds)} rounds held: {sums}; {died.total()} pushers died"]
+    for what, kinds in places.items():
+        missed = sorted(kinds - died.keys())
+        lines += [
+            f"  at {len(kinds) - len(missed)} of {len(kinds)} {what}",
+            *(f"    not at: {kind}" for kind in missed),
+        ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

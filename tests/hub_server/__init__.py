@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from huggingface_hub.utils import _detect_agent
 
-from tests.hub_server.faults import Answer, Fault, Faults, Gate, Hold, Lost, Reset, Slow, Stall, Zombie
+from tests.hub_server.faults import Answer, Fault, Faults, Gate, Hold, Kill, Lost, Reset, Slow, Stall, Zombie
 from tests.hub_server.server import HubServer, Seen
 from tests.hub_server.state import Account, Change, Commit, Entry, Refused, State
 
@@ -22,6 +22,7 @@ __all__ = [
     "Gate",
     "Hold",
     "HubServer",
+    "Kill",
     "Lost",
     "Refused",
     "Reset",

@@ -71,6 +71,13 @@ class Hold:
     after: bool = False
 
 
+@dataclass(frozen=True)
+class Kill:
+    """Whoever sent the request dies (``HubServer.killers`` knows how) before it is applied, or ``after``."""
+
+    after: bool = False
+
+
 class Gate:
     """Where a held request waits. ``arrived`` tells the test that one is there."""
 
@@ -84,7 +91,7 @@ class Gate:
         self.opened.set()
 
 
-Fault = Answer | Reset | Lost | Zombie | Stall | Slow | Hold
+Fault = Answer | Reset | Lost | Zombie | Stall | Slow | Hold | Kill
 
 
 class Faults:

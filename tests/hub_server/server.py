@@ -6,7 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.hub_server import xet
 from tests.hub_server.api import Api, Route, find_route
-from tests.hub_server.faults import Answer, Fault, Faults, Hold, Lost, Reset, Slow, Stall, Zombie
+from tests.hub_server.faults import Answer, Fault, Faults, Hold, Kill, Lost, Reset, Slow, Stall, Zombie
 from tests.hub_server.state import Account, Commit, Refused, State
 from tests.hub_server.wire import Request, Response, refusal
 
@@ -57,6 +57,8 @@ class HubServer:
         self.faults = faults or Faults()
         self.closing = threading.Event()
         self.seen: list[Seen] = []
+        self.killers: dict[str, Callable[[], None]] = {}
+        """How to kill a client, by the name that it calls this server (the host of its requests)."""
         self._http = _Listener(("127.0.0.1", port), _Connection)
         self._http.hub = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
@@ -211,6 +213,8 @@ class _Connection(BaseHTTPRequestHandler):
                 return self._lose(fault, route, request)
             case Hold():
                 return self._hold(fault, route, request)
+            case Kill():
+                return self._kill(fault, route, request)
             case Zombie():
                 hub.apply_later(fault.delay, route, request)
             case Stall() | Slow():
@@ -234,6 +238,12 @@ class _Connection(BaseHTTPRequestHandler):
         if response is None:
             raise _Dropped
         return response
+
+    def _kill(self, fault: Kill, route: Route, request: Request) -> Response:
+        if fault.after:
+            self.server.hub.answer(route, request)
+        self.server.hub.killers[urlsplit(request.base).hostname or ""]()
+        raise _Dropped
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
