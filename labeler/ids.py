@@ -34,12 +34,9 @@ def event_id(annotator_id: str, nonce: str, index: int) -> str:
 
 def sha256_hex(*parts: str) -> str:
     """SHA-256 over the parts, each preceded by its length so that no two lists of parts collide."""
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode("utf-8")
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return digest.hexdigest()
+    encoded = [part.encode("utf-8") for part in parts]
+    framed = [piece for one in encoded for piece in (len(one).to_bytes(8, "big"), one)]
+    return hashlib.sha256(b"".join(framed)).hexdigest()
 
 
 def text_sha256(text: str) -> str:

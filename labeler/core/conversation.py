@@ -30,6 +30,7 @@ from labeler.core.events import (
     VoteCast,
     VoteWithdrawn,
 )
+from labeler.core.values import value
 from labeler.errors import LogError
 
 Role = Literal["user", "assistant"]
@@ -64,7 +65,7 @@ class Message:
         return self.status == "complete"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class VoteFact:
     """One vote as it was given: 1, -1, or 0 for a withdrawal."""
 
@@ -76,7 +77,7 @@ class VoteFact:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ReasonFact:
     message_id: str
     annotator_id: str
@@ -87,7 +88,7 @@ class ReasonFact:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ComparisonFact:
     """One comparison as it was given; ``compared`` is ``None`` for a withdrawal."""
 
@@ -104,7 +105,7 @@ class ComparisonFact:
         return frozenset((self.message_a, self.message_b))
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class UndoFact:
     message_id: str
     answer_id: str | None
@@ -114,7 +115,7 @@ class UndoFact:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SelectionFact:
     message_id: str
     seq: int

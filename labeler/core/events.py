@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
+from labeler.core.values import value
 from labeler.errors import LogError
 
 Vote = Literal[1, -1]
@@ -22,7 +23,7 @@ Winner = Literal["a", "b", "tie", "both_good", "both_bad"]
 LARGEST = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Payload:
     """The part of an event that says what happened."""
 
@@ -30,7 +31,7 @@ class Payload:
     version: ClassVar[int] = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class LogStarted(Payload):
     """The first event of every log: where the data comes from."""
 
@@ -38,7 +39,7 @@ class LogStarted(Payload):
     source_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ConversationStarted(Payload):
     """An annotator began a conversation; its model was drawn and stays."""
 
@@ -50,7 +51,7 @@ class ConversationStarted(Payload):
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class MessageSent(Payload):
     """The annotator wrote a message, or rewrote their own (``edits``), which opens a new branch."""
 
@@ -61,7 +62,7 @@ class MessageSent(Payload):
     edits: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ReplyStarted(Payload):
     """A model began to answer ``parent_id``; ``retries`` names the answer that showed when Retry was pressed."""
 
@@ -76,7 +77,7 @@ class ReplyStarted(Payload):
     retries: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ReplyFinished(Payload):
     """The answer ended. ``content`` is exactly what the annotator saw."""
 
@@ -92,7 +93,7 @@ class ReplyFinished(Payload):
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class AnswerEdited(Payload):
     """The annotator rewrote an answer: a sibling of ``edits``, written by a person."""
 
@@ -103,7 +104,7 @@ class AnswerEdited(Payload):
     content: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class AnswerSelected(Payload):
     """The annotator turned to another sibling; the visible path follows it."""
 
@@ -111,7 +112,7 @@ class AnswerSelected(Payload):
     message_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class VoteCast(Payload):
     """A like (1) or a dislike (-1)."""
 
@@ -120,7 +121,7 @@ class VoteCast(Payload):
     vote: Vote
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class VoteWithdrawn(Payload):
     """The annotator took their vote back."""
 
@@ -128,7 +129,7 @@ class VoteWithdrawn(Payload):
     message_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ReasonGiven(Payload):
     """Why the annotator voted so; the last one stands."""
 
@@ -138,7 +139,7 @@ class ReasonGiven(Payload):
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Compared(Payload):
     """The annotator compared two sibling answers; the last word on a pair stands.
 
@@ -156,7 +157,7 @@ class Compared(Payload):
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ComparisonWithdrawn(Payload):
     """The annotator took a comparison back."""
 
@@ -165,7 +166,7 @@ class ComparisonWithdrawn(Payload):
     message_b: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class TurnUndone(Payload):
     """The last turn was taken off the visible path: the message and the answer that showed under it."""
 
@@ -174,14 +175,14 @@ class TurnUndone(Payload):
     answer_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ConversationCleared(Payload):
     """The annotator cleared the chat: the conversation is closed, nothing is inferred."""
 
     kind: ClassVar[str] = "conversation_cleared"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ConsentGiven(Payload):
     """The annotator accepted the study's consent text in this version."""
 
@@ -190,14 +191,14 @@ class ConsentGiven(Payload):
     text_sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ConsentWithdrawn(Payload):
     """The annotator withdrew consent: nothing of theirs is exported from now on."""
 
     kind: ClassVar[str] = "consent_withdrawn"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class AnnotatorExcluded(Payload):
     """A data lead took an annotator's work out of the exports, reversibly."""
 
@@ -205,7 +206,7 @@ class AnnotatorExcluded(Payload):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class AnnotatorIncluded(Payload):
     """An exclusion was reversed."""
 
@@ -213,7 +214,7 @@ class AnnotatorIncluded(Payload):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class SpanReviewed(Payload):
     """Somebody looked at what a redactor had found in a text, and says that it may be shown, or may not after all.
 
@@ -229,7 +230,7 @@ class SpanReviewed(Payload):
     restored: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Erased(Payload):
     """A tombstone: an event stood here, its content is gone for good."""
 
@@ -268,7 +269,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class NewEvent:
     """An event that is about to be appended: everything but its position."""
 
@@ -280,7 +281,7 @@ class NewEvent:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Event(NewEvent):
     """A stored event. ``position`` is dense over the whole log, ``seq`` (from 1) over its conversation.
 

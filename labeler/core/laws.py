@@ -25,10 +25,9 @@ def prompt_problem(prompt: Sequence[ChatMessage]) -> str | None:
     """What a chat template would refuse in a prompt, or quietly get wrong."""
     roles = [message["role"] for message in prompt]
     turns = roles[1:] if roles[:1] == ["system"] else roles
-    expected = ["user" if place % 2 == 0 else "assistant" for place in range(len(turns))]
-    if turns != expected or turns[-1:] != ["user"]:
+    if not len(turns) % 2 or turns[::2].count("user") + turns[1::2].count("assistant") != len(turns):
         return f"its prompt's roles do not alternate up to the user's last message: {', '.join(roles) or 'none'}"
-    if not all(message["content"].strip() for message in prompt):
+    if not all([message["content"].strip() for message in prompt]):
         return "its prompt holds an empty message"
     return None
 
@@ -59,6 +58,8 @@ class Preflight:
         self._take_out(derived.demonstrations, derived)
 
     def _take_out(self, records: list[R], derived: Derived) -> None:
+        if not records:
+            return
         seen: set[tuple[str, ...]] = set()
         broken: list[int] = []
         for place, record in enumerate(records):
@@ -89,7 +90,7 @@ def problem_of(record: Record) -> str | None:
 
 def ids_of(record: Record) -> tuple[str, ...]:
     """The answers of a record, which tell it from the others of its kind."""
-    return tuple(answer.message_id for answer in answers_of(record))
+    return tuple([answer.message_id for answer in answers_of(record)])
 
 
 def answers_of(record: Record) -> Iterable[Candidate]:

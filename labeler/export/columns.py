@@ -172,8 +172,11 @@ def _array(kind: pa.DataType, values: Sequence[Any], names: Names | None) -> pa.
 
 
 def _named(ids: Sequence[str], names: Names) -> list[str]:
-    names.learn(ids)
-    return list(map(names.__getitem__, ids))
+    found = list(map(names.get, ids))
+    if None in found:
+        names.learn(ids)
+        return [names[one] for one in ids]
+    return found  # type: ignore[return-value]
 
 
 def _names_for(column: str, names: Pseudonyms) -> Names | None:

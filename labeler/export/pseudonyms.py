@@ -30,7 +30,7 @@ class Names(dict[str, str]):
 
     def learn(self, ids: Iterable[str]) -> None:
         """Work out the names of these ids, those that are not known yet, all at once."""
-        unknown = list(set(ids).difference(self))
+        unknown = [one for one in set(ids) if one not in self]
         if unknown:
             self.update(zip(unknown, _base32([self._mac(one) for one in unknown]), strict=True))
 

@@ -77,8 +77,9 @@ class ShardRows:
 class Encoder:
     """One thread that encodes and writes tables while the next ones are being built.
 
-    Building a table needs the interpreter, encoding one does not, so the two run side by side. Only so many bytes may
-    wait, and what is written does not depend on when.
+    Building a table needs the interpreter, encoding one does not, so the two run side by side. What does need it, the
+    digest of the rows for one, stays with the builder: a thread that asks for the interpreter often waits for it each
+    time. Only so many bytes may wait, and what is written does not depend on when.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,8 @@ class Encoder:
 
     def add(self, file: _File, table: pa.Table) -> None:
         """Encode a table behind the others of its file; waits while too much is waiting."""
-        self._waiting.append((self._pool.submit(file.add, table), table.nbytes))
+        shown = file.take(table)
+        self._waiting.append((self._pool.submit(file.encode, shown), shown.nbytes))
         while len(self._waiting) > 1 and sum(size for _, size in self._waiting) > WAITING_BYTES:
             self._waiting.popleft()[0].result()
 
@@ -113,12 +115,16 @@ class _File:
         self._failure: Exception | None = None
         self._writer = pq.ParquetWriter(self._sink, view_schema(config, view), **WRITER_OPTIONS)
 
-    def add(self, table: pa.Table) -> None:
-        """One more row group, given in the canonical form."""
+    def take(self, table: pa.Table) -> pa.Table:
+        """Count one more row group, given in the canonical form. Returns it in the form to encode."""
+        table = viewed(self._key[0], table, self._view)
+        self._digest.update(table)
+        self._rows += table.num_rows
+        return table
+
+    def encode(self, table: pa.Table) -> None:
+        """Append it to the file."""
         try:
-            table = viewed(self._key[0], table, self._view)
-            self._digest.update(table)
-            self._rows += table.num_rows
             self._writer.write_table(table, row_group_size=table.num_rows)
         except Exception as error:
             self._failure = error
