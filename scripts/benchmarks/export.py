@@ -2,7 +2,8 @@
 
 The bare copy is what one would write without deriving anything: the rows lie ready in SQLite, one JSON object each, are
 parsed with orjson, built into columns (``from_pylist`` or by hand, whichever is faster here) and written with the same
-pyarrow options into the same files. Every run is a process of its own, so that its peak memory is its own.
+pyarrow options into the same files. Every run is a process of its own, so that its peak memory is its own. A log of a
+tenth of the size shows whether memory grows with the log, and one more late vote what the next export costs.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import pyarrow.parquet as pq
 from labeler.core.conversation import replay
 from labeler.core.events import NewEvent
 from labeler.core.gestures import vote
+from labeler.export.crews import crew_of
 from labeler.export.exporter import export
 from labeler.export.manifest import MANIFEST_PATH, Manifest
 from labeler.export.schemas import MESSAGES, schema
@@ -50,9 +52,9 @@ Build = Callable[[list[dict[str, Any]], pa.Schema], pa.Table]
 # ── what is measured ──
 
 
-def run_export(folder: Path, package: Path) -> int:
+def run_export(folder: Path, package: Path, study: Study | None = None, workers: int = 1) -> int:
     with Store.open(_url(folder)) as store:
-        result = export(store, _study(), package, key=KEY)
+        result = export(store, study or _study(), package, key=KEY, crew=crew_of(workers))
     return sum(sum(splits.values()) for splits in result.rows.values())
 
 
@@ -93,6 +95,8 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(parts, fields=list(kind.value_type)), type=kind)
 
 
+WORKERS = {"export": 1, "two workers": 2}
+WAYS = {"one process": "export", "two processes": "two workers"}
 BUILDS: dict[str, Build] = {"from_pylist": by_pylist, "by hand": by_hand}
 
 
@@ -135,17 +139,22 @@ def _vote_once(store: Store) -> None:
 
 def prepare(folder: Path, messages: int) -> None:
     """A log with at least that many messages, and the rows that its export yields as JSON in SQLite."""
-    if (folder / "rows.db").exists():
-        return
+    grow(folder, messages)
+    if not (folder / "rows.db").exists():
+        run_export(folder, folder / "reference")
+        _lay_rows(folder)
+
+
+def grow(folder: Path, messages: int) -> None:
+    """A log with at least that many messages."""
+    folder.mkdir(parents=True, exist_ok=True)
     with Store.open(_url(folder)) as store:
-        begun, per_conversation = 0, 5.5
+        begun, per_conversation = store.conversation_count(store.position()), 5.5
         while (found := _messages(folder)) < messages:
             more = max(100, int((messages - found) / per_conversation))
             store.extend(simulate(range(begun, begun + more), study=_study(), seed=1))
             begun += more
             _say(f"simulated {begun:,} conversations")
-    run_export(folder, folder / "reference")
-    _lay_rows(folder)
 
 
 def _messages(folder: Path) -> int:
@@ -205,8 +214,8 @@ def measured(folder: Path, what: str, package: Path | None = None) -> dict[str, 
 
 def child(what: str, folder: Path, package: Path) -> None:
     begin, begin_cpu = time.perf_counter(), time.process_time()
-    if what == "export":
-        rows = run_export(folder, package)
+    if what in WORKERS:
+        rows = run_export(folder, package, workers=WORKERS[what])
     elif what == "again":
         rows = run_again(folder, package)
     else:
@@ -221,26 +230,40 @@ def _peak_mb() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def compare(folder: Path, pairs: int) -> bool:
-    """Alternate export and bare copy; print every pair, then what the floors are held against."""
+def compare(folder: Path, pairs: int) -> tuple[list[float], list[dict[str, float]]]:
+    """Alternate export and bare copy, one process and two; print every pair, and return ratios and runs of one."""
     fastest = min(BUILDS, key=lambda name: measured(folder, name)["seconds"])
     print(f"bare copy: {fastest} is the faster way here")
     ratios, exports = [], []
     for number in range(pairs):
-        ours, bare = measured(folder, "export"), measured(folder, fastest)
-        rate, bare_rate = (run["rows"] / run["seconds"] for run in (ours, bare))
-        ratios.append(rate / bare_rate)
-        exports.append(ours)
-        print(
-            f"pair {number + 1}: export {rate:,.0f} rows/s in {ours['seconds']:.1f} s ({ours['cpu']:.1f} CPU), "
-            f"{ours['peak_mb']:.0f} MB; bare copy {bare_rate:,.0f} rows/s in {bare['seconds']:.1f} s "
-            f"({bare['cpu']:.1f} CPU), {bare['peak_mb']:.0f} MB; ratio {ratios[-1]:.2f}"
-        )
+        runs = {name: measured(folder, what) for name, what in WAYS.items()} | {"bare": measured(folder, fastest)}
+        rates = {name: run["rows"] / run["seconds"] for name, run in runs.items()}
+        ratios.append({name: rate / rates["bare"] for name, rate in rates.items()})
+        exports.append(runs["one process"])
+        told = [f"{name} {rates[name]:,.0f} rows/s in {_told(run)}" for name, run in runs.items()]
+        print(f"pair {number + 1}: {'; '.join(told)}", flush=True)
+    for name in WAYS:
+        floor = f" (floor {FLOOR})" if name == "one process" else ""
+        print(f"export / bare copy, {name}: {median(one[name] for one in ratios):.2f}{floor}")
+    return [one["one process"] for one in ratios], exports
+
+
+def _told(run: dict[str, float]) -> str:
+    return f"{run['seconds']:.1f} s ({run['cpu']:.1f} CPU, {run['peak_mb']:.0f} MB)"
+
+
+def run(folder: Path, messages: int, pairs: int) -> bool:
+    """Measure all of it; print what the floors are held against, and return whether they hold."""
+    small = folder / "tenth"
+    prepare(folder, messages)
+    grow(small, messages // 10)
+    print(f"log: {_messages(folder):,} messages")
+    ratios, exports = compare(folder, pairs)
     full = median(run["seconds"] for run in exports)
+    peak, less = max(run["peak_mb"] for run in exports), measured(small, "export")["peak_mb"]
     again = measured(folder, "again", folder / "reference")
-    peak, share = max(run["peak_mb"] for run in exports), again["again"] / full
-    print(f"export / bare copy: {median(ratios):.2f} (floor {FLOOR})")
-    print(f"peak memory: {peak:.0f} MB (at most {MEMORY_MB})")
+    share = again["again"] / full
+    print(f"peak memory: {peak:.0f} MB, {less:.0f} MB for a tenth of the log (at most {MEMORY_MB})")
     print(f"again after one vote: {again['again']:.2f} s, {share:.1%} of {full:.1f} s (at most {INCREMENT_SHARE:.0%})")
     return median(ratios) >= FLOOR and peak <= MEMORY_MB and share <= INCREMENT_SHARE
 
@@ -258,10 +281,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     with TemporaryDirectory() as scratch:
         folder = (chosen.keep or Path(scratch)).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        prepare(folder, chosen.messages)
-        print(f"log: {_messages(folder):,} messages")
-        return 0 if compare(folder, chosen.pairs) else 1
+        return 0 if run(folder, chosen.messages, chosen.pairs) else 1
 
 
 if __name__ == "__main__":
