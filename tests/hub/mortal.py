@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -34,6 +35,8 @@ _FORKED.set_forkserver_preload([__name__])
 _WRITES = os.O_WRONLY | os.O_RDWR
 _NUMBERS = re.compile(r"[0-9a-f]{12,}|\d+")
 WAIT_SECONDS = 120
+# To start a process asks how all others are, and of two threads that ask, one is told nothing.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Pusher:
     def __init__(self, order: Order) -> None:
         self._told, theirs = _FORKED.Pipe(duplex=False)
         self._process = _FORKED.Process(target=_work, args=(order, theirs))
-        self._process.start()
+        with _ONE_AT_A_TIME:
+            self._process.start()
         theirs.close()
 
     def kill(self) -> None:
@@ -85,7 +89,8 @@ class Pusher:
             pass
         else:
             self._process.kill()
-        self._process.join()
+        with _ONE_AT_A_TIME:
+            self._process.join()
         code, last = self._process.exitcode, said[-1] if said else ""
         assert code in (0, -signal.SIGKILL), f"a pusher ended with {code} after {last}"
         done = code == 0 and last == "pushed"
