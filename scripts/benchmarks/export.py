@@ -53,7 +53,7 @@ Build = Callable[[list[dict[str, Any]], pa.Schema], pa.Table]
 
 
 def run_export(folder: Path, package: Path, study: Study | None = None, workers: int = 1) -> int:
-    with Store.open(_url(folder)) as store:
+    with Store.open(url_of(folder)) as store:
         result = export(store, study or _study(), package, key=KEY, crew=crew_of(workers))
     return sum(sum(splits.values()) for splits in result.rows.values())
 
@@ -102,7 +102,7 @@ BUILDS: dict[str, Build] = {"from_pylist": by_pylist, "by hand": by_hand}
 
 def run_again(folder: Path, package: Path) -> int:
     """One more vote, and the package brought up to date; only the second is measured."""
-    with Store.open(_url(folder)) as store:
+    with Store.open(url_of(folder)) as store:
         _vote_once(store)
         begin = time.perf_counter()
         result = export(store, _study(), package, key=KEY)
@@ -148,7 +148,7 @@ def prepare(folder: Path, messages: int) -> None:
 def grow(folder: Path, messages: int) -> None:
     """A log with at least that many messages."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Store.open(_url(folder)) as store:
+    with Store.open(url_of(folder)) as store:
         begun, per_conversation = store.conversation_count(store.position()), 5.5
         while (found := _messages(folder)) < messages:
             more = max(100, int((messages - found) / per_conversation))
@@ -189,7 +189,7 @@ def _study() -> Study:
     return load_study(STUDY)
 
 
-def _url(folder: Path) -> str:
+def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'log.db'}"
 
 

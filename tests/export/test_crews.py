@@ -25,6 +25,7 @@ from labeler.export.exporter import export
 from labeler.store import Store
 from tests.export import KEY, exported, files_of, judged, manifest_of, open_store, simulated, study_of, tell
 from tests.export.clusters import Cluster, cluster_of
+from tests.export.losing import differing, run
 
 STUDY = study_of(dataset={"conversations_per_shard": 10})
 SHARDS = 8
@@ -323,3 +324,28 @@ def test_what_was_there_stays_when_an_export_fails_halfway(tmp_path: Path) -> No
         export(own, study_of(rules={"implicit": True}), out, key=KEY, crew=crew)
     assert files_of(out) == before
     assert manifest_of(out).position == own.position()
+
+
+# ── the script ──
+
+
+def test_the_script_that_loses_a_worker_of_a_large_log_holds_it_against_one_process(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    simulated(open_store(tmp_path), 10 * SHARDS, STUDY).close()
+    config = tmp_path / "study.yaml"
+    config.write_text(STUDY.model_dump_json(), encoding="utf-8")
+    assert run(tmp_path, 0, config) == 0
+    told = capfd.readouterr().out
+    assert "a worker was killed after" in told
+    assert told.endswith("the same bytes in every file\n")
+
+
+def test_the_script_that_loses_a_worker_would_tell_of_a_difference(store: Store, tmp_path: Path) -> None:
+    for name, study in (
+        ("one", STUDY),
+        ("other", study_of(dataset={"conversations_per_shard": 10}, rules={"implicit": True})),
+    ):
+        exported(store, study, tmp_path / name)
+    assert differing(tmp_path / "one", tmp_path / "one") == []
+    assert any(path.startswith("dpo/") for path in differing(tmp_path / "one", tmp_path / "other"))
