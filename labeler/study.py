@@ -97,7 +97,7 @@ class DatasetSpec(_Strict):
     test_percent: int = Field(5, ge=0, le=100)
     salt: str = "labeler"
     view: View = Field("trl", description="the shape of the rows (docs/views.md)")
-    conversations_per_shard: int = Field(2000, ge=1, le=1_000_000)
+    conversations_per_shard: int = Field(5000, ge=1, le=1_000_000)
     push_every: Seconds | None = Field(None, description="serve pushes that often (docs/sync.md); none: never")
 
     @model_validator(mode="after")

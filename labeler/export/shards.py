@@ -10,9 +10,10 @@ import hashlib
 import os
 import secrets
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,13 +25,10 @@ from labeler.export import tallies
 from labeler.export.columns import Terms, kto_order, reward_table, table_of
 from labeler.export.digest import RowsDigest
 from labeler.export.manifest import ShardFile
+from labeler.export.row_groups import batches, row_groups
 from labeler.export.schemas import TRAINER_CONFIGS
 from labeler.export.views import view_schema, viewed
 from labeler.study import View
-
-# Row groups are cut by what they hold, not by a number of rows: the viewer reads at most 300 MB at once, and borders
-# that depend on row numbers would move with every row that joins. Most shards are one group.
-GROUP_CHARACTERS = 32 * 1024 * 1024
 
 WRITER_OPTIONS: dict[str, Any] = {
     "compression": "zstd",
@@ -38,7 +36,6 @@ WRITER_OPTIONS: dict[str, Any] = {
     "use_content_defined_chunking": True,  # a changed row then changes a few chunks of the file, not all after it
     "write_page_index": True,
 }
-FACT_CHARACTERS = 256  # a vote or a comparison, roughly
 DIGEST_CHARS = 12
 DRAFT = ".draft-"
 WAITING_BYTES = 48 * 1024 * 1024
@@ -93,9 +90,10 @@ class Encoder:
         self._pool.shutdown(cancel_futures=True)
 
     def add(self, file: _File, table: pa.Table) -> None:
-        """Encode a table behind the others of its file; waits while too much is waiting."""
+        """Encode a table behind the others of its file, as row groups; waits while too much is waiting."""
+        sizes = row_groups(file.config, table)
         shown = file.take(table)
-        self._waiting.append((self._pool.submit(file.encode, shown), shown.nbytes))
+        self._waiting.append((self._pool.submit(file.encode, shown, sizes), shown.nbytes))
         while len(self._waiting) > 1 and sum(size for _, size in self._waiting) > WAITING_BYTES:
             self._waiting.popleft()[0].result()
 
@@ -108,7 +106,8 @@ class _File:
     """A parquet file in the making: in memory, and on disk once it is whole."""
 
     def __init__(self, config: str, split: str, ordinal: int, view: View) -> None:
-        self._key, self._view = (config, split, ordinal), view
+        self.config = config
+        self._place, self._view = (split, ordinal), view
         self._sink = pa.BufferOutputStream()
         self._digest = RowsDigest(view_schema(config, view))
         self._rows = 0
@@ -116,16 +115,17 @@ class _File:
         self._writer = pq.ParquetWriter(self._sink, view_schema(config, view), **WRITER_OPTIONS)
 
     def take(self, table: pa.Table) -> pa.Table:
-        """Count one more row group, given in the canonical form. Returns it in the form to encode."""
-        table = viewed(self._key[0], table, self._view)
+        """Count the rows of one more table, given in the canonical form. Returns it in the form to encode."""
+        table = viewed(self.config, table, self._view)
         self._digest.update(table)
         self._rows += table.num_rows
         return table
 
-    def encode(self, table: pa.Table) -> None:
-        """Append it to the file."""
+    def encode(self, table: pa.Table, sizes: Sequence[int]) -> None:
+        """Append it to the file, in row groups of so many rows."""
         try:
-            self._writer.write_table(table, row_group_size=table.num_rows)
+            for begin, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
+                self._writer.write_table(table.slice(begin, size), row_group_size=size)
         except Exception as error:
             self._failure = error
             raise
@@ -136,11 +136,11 @@ class _File:
             raise self._failure
         self._writer.close()
         content, rows_digest = self._sink.getvalue(), self._digest.hexdigest()
-        config, split, ordinal = self._key
-        path = f"{config}/{split}-{ordinal:05d}-{rows_digest[:DIGEST_CHARS]}.parquet"
+        split, ordinal = self._place
+        path = f"{self.config}/{split}-{ordinal:05d}-{rows_digest[:DIGEST_CHARS]}.parquet"
         write_durably(folder / path, content)
         sha256 = hashlib.sha256(content).hexdigest()
-        return ShardFile(path, config, split, ordinal, self._rows, len(content), sha256, rows_digest)
+        return ShardFile(path, self.config, split, ordinal, self._rows, len(content), sha256, rows_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +185,15 @@ def write_shard(folder: Path, ordinal: int, shard: ShardRows, terms: Terms, enco
 def _encode(
     config: str, place: tuple[str, int], rows: Sequence[Any], terms: Terms, encoder: Encoder
 ) -> dict[str, _File]:
-    """Have the rows encoded, group by group; those of ``dpo`` become ``reward`` as well."""
+    """Have the rows encoded, batch by batch; those of ``dpo`` become ``reward`` as well."""
     files = {
         written: _File(written, *place, terms.view) for written in (("dpo", "reward") if config == "dpo" else (config,))
     }
-    for group in groups(config, rows):
-        table = table_of(config, group, terms)
+    for batch in batches(config, rows):
+        table = table_of(config, batch, terms)
         encoder.add(files[config], table)
         if config == "dpo":
-            encoder.add(files["reward"], reward_table(table, group, terms))
+            encoder.add(files["reward"], reward_table(table, batch, terms))
     return files
 
 
@@ -221,31 +221,6 @@ def _extra(config: str, split: str, rows: list[Any]) -> tallies.Tally:
             return tallies.of_messages(rows)
         case _:
             return tallies.Tally()
-
-
-def groups(config: str, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Rows in consecutive groups of at most ``GROUP_CHARACTERS``, or of one row that is larger by itself."""
-    begin, held = 0, 0
-    for place, size in enumerate(_sizes(config, rows)):
-        if place > begin and held + size > GROUP_CHARACTERS:
-            yield rows[begin:place]
-            begin, held = place, 0
-        held += size
-    if begin < len(rows):
-        yield rows[begin:]
-
-
-def _sizes(config: str, rows: Sequence[Any]) -> list[int]:
-    """How many characters each row holds, next to nothing apart."""
-    if config == "messages":
-        return [len(row.content) for row in rows]
-    if config not in TRAINER_CONFIGS:
-        return [FACT_CHARACTERS] * len(rows)
-    prompts = {id(row.prompt): row.prompt.messages for row in rows}
-    sizes = {key: sum([len(message["content"]) for message in messages]) for key, messages in prompts.items()}
-    if config == "dpo":
-        return [sizes[id(row.prompt)] + len(row.chosen.content) + len(row.rejected.content) for row in rows]
-    return [sizes[id(row.prompt)] + len(row.completion.content) for row in rows]
 
 
 def write_durably(path: Path, content: bytes | pa.Buffer) -> None:

@@ -2,8 +2,9 @@
 
 The bare copy is what one would write without deriving anything: the rows lie ready in SQLite, one JSON object each, are
 parsed with orjson, built into columns (``from_pylist`` or by hand, whichever is faster here) and written with the same
-pyarrow options into the same files. Every run is a process of its own, so that its peak memory is its own. A log of a
-tenth of the size shows whether memory grows with the log, and one more late vote what the next export costs.
+pyarrow options into the same files and row groups. Every run is a process of its own, so that its peak memory is its
+own. A log of a tenth of the size shows whether memory grows with the log, and one more late vote what the next export
+costs.
 """
 
 from __future__ import annotations
@@ -62,15 +63,17 @@ def run_copy(folder: Path, package: Path, build: Build) -> int:
     """Write every file of the reference package from its rows in SQLite."""
     total = 0
     with closing(sqlite3.connect(folder / "rows.db")) as connection:
-        files = connection.execute("SELECT number, path, config, rows FROM files ORDER BY number").fetchall()
-        for number, path, config, rows in files:
-            shape = schema(config)
+        files = connection.execute("SELECT number, path, config, row_groups FROM files ORDER BY number").fetchall()
+        for number, path, config, row_groups in files:
+            shape, sizes = schema(config), json.loads(row_groups)
             (package / path).parent.mkdir(parents=True, exist_ok=True)
             cursor = connection.execute("SELECT body FROM rows WHERE file = ? ORDER BY rowid", (number,))
             with pq.ParquetWriter(package / path, shape, **WRITER_OPTIONS) as writer:
                 parsed = [orjson.loads(body) for (body,) in cursor]
-                writer.write_table(build(parsed, shape), row_group_size=rows)
-            total += rows
+                table = build(parsed, shape)
+                for begin, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
+                    writer.write_table(table.slice(begin, size), row_group_size=size)
+            total += len(parsed)
     return total
 
 
@@ -169,14 +172,20 @@ def _lay_rows(folder: Path) -> None:
     draft = folder / "rows.part"
     draft.unlink(missing_ok=True)
     with closing(sqlite3.connect(draft)) as connection, connection:
-        connection.execute("CREATE TABLE files (number INTEGER PRIMARY KEY, path, config, rows)")
+        connection.execute("CREATE TABLE files (number INTEGER PRIMARY KEY, path, config, row_groups)")
         connection.execute("CREATE TABLE rows (file INTEGER, body TEXT)")
         ordered = sorted(manifest.files, key=lambda file: (file.shard, file.path))
         for number, file in enumerate(ordered):
-            connection.execute("INSERT INTO files VALUES (?, ?, ?, ?)", (number, file.path, file.config, file.rows))
+            sizes = json.dumps(_row_groups(package / file.path))
+            connection.execute("INSERT INTO files VALUES (?, ?, ?, ?)", (number, file.path, file.config, sizes))
             connection.executemany("INSERT INTO rows VALUES (?, ?)", _bodies(number, package / file.path))
         connection.execute("CREATE INDEX by_file ON rows (file)")
     draft.rename(folder / "rows.db")
+
+
+def _row_groups(path: Path) -> list[int]:
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 
 
 def _bodies(number: int, path: Path) -> Iterator[tuple[int, str]]:

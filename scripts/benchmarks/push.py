@@ -107,8 +107,8 @@ def _sending_by(way: str) -> Iterator[None]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench push", description=__doc__)
-    parser.add_argument("--conversations", type=int, default=4_000, help="two full shards")
-    parser.add_argument("--votes", type=int, default=5)
+    parser.add_argument("--conversations", type=int, default=10_000, help="two full shards")
+    parser.add_argument("--votes", type=int, default=11)
     chosen = parser.parse_args(argv)
     with TemporaryDirectory() as scratch, HubServer() as xet, HubServer() as lfs:
         os.environ["HF_XET_CACHE"] = f"{scratch}/xet"

@@ -21,8 +21,9 @@ from labeler.core.standing import standing_of
 from labeler.export import tallies
 from labeler.export.columns import Terms, kto_order, reward_table, table_of
 from labeler.export.recipe import Recipe, recipe_of
+from labeler.export.row_groups import batches, row_groups
 from labeler.export.schemas import TRAINER_CONFIGS
-from labeler.export.shards import ShardRows, _extra, _File, _learn_names, groups
+from labeler.export.shards import ShardRows, _extra, _File, _learn_names
 from labeler.store import Store, event_of
 from labeler.study import Study, load_study
 from scripts.benchmarks.export import KEY, STUDY, grow, url_of
@@ -78,7 +79,7 @@ def _derived(store: Store, position: int, recipe: Recipe, stages: Stages) -> Sha
 
 def _written(config: str, split: str, found: list[object], terms: Terms, stages: Stages) -> int:
     rows = stages.time("order of kto", lambda: kto_order(found, terms.names)) if config == "kto" else found  # type: ignore[arg-type]
-    stages.time("row groups", lambda: list(groups(config, rows)))
+    stages.time("row groups", lambda: list(batches(config, rows)))
     table = stages.time("build columns", lambda: table_of(config, rows, terms))
     tables = {config: table}
     if config == "dpo":
@@ -88,7 +89,11 @@ def _written(config: str, split: str, found: list[object], terms: Terms, stages:
     stages.time("count for the card", lambda: _extra(config, split, rows))
     for name, one in tables.items():
         stages.time("digest rows", lambda name=name, one=one: _File(name, split, 0, terms.view).take(one))
-        stages.time("encode parquet", lambda name=name, one=one: (_File(name, split, 0, terms.view).encode(one), 1))
+        sizes = stages.time("row groups", lambda name=name, one=one: row_groups(name, one))
+        stages.time(
+            "encode parquet",
+            lambda name=name, one=one, sizes=sizes: (_File(name, split, 0, terms.view).encode(one, sizes), 1),
+        )
     return len(rows) * len(tables)
 
 

@@ -18,12 +18,12 @@ from labeler.core.conversation import replay
 from labeler.core.records import MessageRow
 from labeler.core.rules import Options, derive
 from labeler.core.standing import Standing
-from labeler.export import shards
+from labeler.export import row_groups, shards
 from labeler.export.columns import Terms, table_of
 from labeler.export.digest import RowsDigest
 from labeler.export.pseudonyms import Pseudonyms
 from labeler.export.schemas import CONFIGS, schema
-from labeler.export.shards import Encoder, Shard, ShardRows, _File, groups, write_shard
+from labeler.export.shards import Encoder, Shard, ShardRows, _File, write_shard
 from labeler.store.transfer import dump, load
 from tests.export import KEY, exported, files_of, judged, manifest_of, open_store, simulated, study_of
 
@@ -106,7 +106,7 @@ def test_the_encoder_may_fall_behind_and_the_bytes_stay_the_same(
 
 def test_a_table_that_cannot_be_encoded_fails_its_file_and_leaves_none(tmp_path: Path) -> None:
     """Encoding runs behind; what goes wrong there must not end in a file without the rows."""
-    wrong = pa.table({"text": ["of another schema"]})
+    wrong = pa.table({"event_id": ["of another schema"]})
     with Encoder() as encoder:
         file = _File("votes", "train", 0, "trl")
         encoder.add(file, wrong)
@@ -115,28 +115,14 @@ def test_a_table_that_cannot_be_encoded_fails_its_file_and_leaves_none(tmp_path:
     assert list(tmp_path.rglob("*.parquet")) == []
 
 
-# ── row groups ──
+# ── batches ──
 
 
-def message(text: str, number: int = 0) -> MessageRow:
-    return MessageRow("c", f"m{number}", None, "user", text, "user", "complete", "2026-11-22", None)
-
-
-@given(st.lists(st.integers(min_value=0, max_value=40), max_size=30), st.integers(min_value=1, max_value=60))
-def test_row_groups_hold_all_rows_in_order_and_no_more_than_their_size(sizes: list[int], limit: int) -> None:
-    rows = [message("x" * size, number) for number, size in enumerate(sizes)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "GROUP_CHARACTERS", limit)
-        cut = list(groups("messages", rows))
-    assert [row for group in cut for row in group] == rows
-    assert all(len(group) == 1 or sum(len(row.content) for row in group) <= limit for group in cut)
-
-
-def test_a_large_shard_is_cut_into_row_groups_that_read_back_as_one_table(
+def test_a_large_shard_is_cut_into_batches_that_read_back_as_one_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = written(tmp_path / "whole")
-    monkeypatch.setattr(shards, "GROUP_CHARACTERS", 100)
+    monkeypatch.setattr(row_groups, "BATCH_CHARACTERS", 100)
     cut = written(tmp_path / "cut")
     assert [file.rows_digest for file in cut.files] == [file.rows_digest for file in whole.files]
     path = next(file.path for file in cut.files if file.config == "messages")
@@ -192,7 +178,10 @@ def test_null_is_not_the_empty_text(one: list[str | None], two: list[str | None]
 
 def test_other_rows_or_another_order_have_another_digest() -> None:
     terms = Terms(Pseudonyms.of(KEY, "stories"), None, "test")
-    one, two = message("one", 1), message("two", 2)
+    one, two = (
+        MessageRow("c", f"m{number}", None, "user", "Hello", "user", "complete", "2026-11-22", None)
+        for number in (1, 2)
+    )
     tables = [table_of("messages", rows, terms) for rows in ([one, two], [two, one], [one], [])]
     assert len({digest(table) for table in tables}) == 4
 
