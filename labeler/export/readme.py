@@ -14,6 +14,8 @@ from labeler.errors import PackageError
 START = "<!-- labeler:generated:start -->"
 END = "<!-- labeler:generated:end -->"
 _FENCE = "---\n"
+# The parser in C takes a tenth of the time; PyYAML may have been built without it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # As the Hub reads it: blank lines may stand before, spaces behind the second fence, and nothing at all after it.
 _FRONT = re.compile(r"\s*---\n(?:(.*?)\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
 
@@ -69,7 +71,7 @@ def _front(text: str) -> tuple[dict[str, Any], str]:
     if found is None:
         return {}, text
     try:
-        front = yaml.safe_load(found[1] or "") or {}
+        front = yaml.load(found[1] or "", _LOADER) or {}
     except yaml.YAMLError as error:
         raise PackageError("README.md: the front matter is not YAML; mend it or delete the file") from error
     if not isinstance(front, dict):

@@ -416,7 +416,7 @@ def _known(request: Request) -> Account:
 
 def _front_matter(content: str) -> Any:
     found = re.match(r"---\r?\n(.*?)\r?\n---(\r?\n|$)", content, re.DOTALL)
-    return yaml.safe_load(found[1]) if found else None
+    return yaml.load(found[1], getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if found else None
 
 
 def _blob(entry: Entry) -> dict[str, Any]:
