@@ -26,9 +26,11 @@ from labeler.export.traces import traces
 from labeler.hub import DatasetRepo, PurgeResult, PushResult, history_of, purge_history, push, verify_remote
 from labeler.store import Store
 from labeler.store.erasing import Erasure, Subject, erase
+from labeler.store.pushes import Landed, note_pushed
 from labeler.study import Study
 
 FOLDER = "receipts"
+HOLDER = "forget"  # it takes no claim: whoever pushes beside it finds the repo as it leaves it
 FORMAT = 1
 
 OUT_OF_REACH = (
@@ -144,6 +146,7 @@ class _Forgetting:
             receipt = self._known_commits(receipt, self.place.repo)
             _write(receipt, path)
             receipt = self._published(receipt, self.place.repo, manifest)
+            self._noted(receipt, self.place.repo, clock())
         receipt = replace(receipt, verified=tuple(self._verified(receipt)), left=tuple(_left(receipt, self.place)))
         if not _unfinished(receipt):
             receipt = replace(receipt, finished_at=clock())
@@ -212,6 +215,12 @@ class _Forgetting:
         if problems := verify_remote(repo, manifest):
             raise HubError(f"{repo.repo_id}: {problems[0]}; run this again")
         return replace(receipt, hub=hub)
+
+    def _noted(self, receipt: Receipt, repo: DatasetRepo, now: str) -> None:
+        """Pushers and who looks after them know of it, as of any push: which commit is the head, and since when."""
+        assert receipt.hub is not None
+        head = receipt.hub["purge"]["head"] if "purge" in receipt.hub else receipt.hub["commit"]
+        note_pushed(self.store, repo.address, HOLDER, Landed(now, receipt.package["position"], head), next_at=None)
 
     def _verified(self, receipt: Receipt) -> Iterator[str]:
         yield "log: its events are overwritten (secure_delete), the write-ahead log is truncated"

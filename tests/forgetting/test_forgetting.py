@@ -22,6 +22,7 @@ from labeler.export.pseudonyms import Pseudonyms
 from labeler.forgetting import Place, Receipt, Wish, forget
 from labeler.hub import DatasetRepo, push
 from labeler.store import Store
+from labeler.store.pushes import push_states
 from labeler.store.verify import verify_log
 from tests.export import KEY, judged, open_store, study_of, tell
 from tests.hub_server import Account, Answer, Gate, Hold, HubServer
@@ -197,6 +198,17 @@ def test_without_a_purge_it_says_that_older_revisions_are_left(
     assert "Zebedee" not in "".join(words(content) for content in hub.files(REPO).values())
 
 
+@pytest.mark.parametrize("purge", [False, True])
+def test_the_log_remembers_which_commit_the_repo_is_at_since(
+    store: Store, package: Path, hub: HubServer, repo: DatasetRepo, purge: bool
+) -> None:
+    receipt = forgotten(store, package, "annotator", "zeb", repo=repo, purge=purge)
+    (state,) = push_states(store)
+    assert (state.repo, state.commit_oid) == (repo.address, hub.commits(REPO)[0].oid)
+    assert (state.position, state.error, state.holder) == (receipt.position, None, None)
+    assert state.pushed_at == state.committed_at
+
+
 def test_what_a_pull_request_keeps_is_no_finished_erasure(
     store: Store, package: Path, hub: HubServer, repo: DatasetRepo
 ) -> None:
@@ -253,6 +265,7 @@ from pathlib import Path
 from labeler.forgetting import Place, Wish, forget
 from labeler.hub import DatasetRepo
 from labeler.store import Store
+from labeler.store.pushes import push_states
 from tests.export import KEY, study_of
 
 url, package, endpoint = sys.argv[1:]
