@@ -36,7 +36,7 @@ FORMAT = 1
 OUT_OF_REACH = (
     "copies that others have downloaded, and caches of theirs",
     "backups and snapshots of this machine's disk, and dumps of the log that were made before",
-    "drafts in the browser of whoever typed them; a page that is open shows what it shows until its next gesture",
+    "drafts in the browser of whoever typed them; a page that is open shows it until it is loaded again or used",
 )
 
 Report = Callable[[str], None]

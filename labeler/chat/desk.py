@@ -82,6 +82,17 @@ class Desk:
             entry.conversation = conversation
             yield conversation
 
+    def look_again(self, conversation_id: str) -> None:
+        """Read it anew on next use if another process has changed it: what was erased is not shown from memory."""
+        with self._lock:
+            entry = self._open.get(conversation_id)
+        if entry is None:
+            return
+        with entry.lock:
+            known = entry.conversation
+            if known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq:
+                entry.conversation = None
+
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
         outcome: Future[list[Event]] = Future()

@@ -100,9 +100,20 @@ class Recorder:
                     listed.append(Listed(conversation_id, title_of(openers[conversation_id]), conversation.changed_at))
         return listed, False
 
+    def opened(self, annotator_id: str, conversation_id: str) -> str:
+        """Go to a conversation, as it is in the log now. Returns its id.
+
+        Raises:
+            NotFound: it is not there, not theirs, or erased.
+        """
+        if conversation_id:
+            self._desk.look_again(conversation_id)
+        return self.view(annotator_id, conversation_id).conversation_id
+
     def latest(self, annotator_id: str) -> str:
         """The conversation to open first: the last one used, or none when that one was cleared."""
         for conversation_id in self._store.conversations_of(annotator_id, limit=1):
+            self._desk.look_again(conversation_id)
             with self._desk.owned(annotator_id, conversation_id) as conversation:
                 return "" if conversation.cleared else conversation_id
         return ""

@@ -144,7 +144,7 @@ def _opened(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
     """Open what the page names; a page that names nothing gets the conversation used last."""
     if turn.conversation is None:
         return recorder.latest(annotator), ""
-    return recorder.view(annotator, turn.conversation).conversation_id, ""
+    return recorder.opened(annotator, turn.conversation), ""
 
 
 def _new(recorder: Recorder, annotator: str, turn: Turn) -> Applied:

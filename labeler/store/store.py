@@ -154,6 +154,11 @@ class Store:
         with self.database.reading() as connection:
             return [event_from(row) for row in connection.execute(queries.stream, {"stream_id": stream_id})]
 
+    def last_seq(self, stream_id: str) -> int:
+        """The ``seq`` of a stream's last event; 0 if it is not there."""
+        with self.database.reading() as connection:
+            return int(connection.scalars(queries.last_seq, {"stream_id": stream_id}).one())
+
     def find(self, event_id: str) -> Event | None:
         with self.database.reading() as connection:
             row = connection.execute(queries.by_event_id, {"event_id": event_id}).one_or_none()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -10,11 +11,12 @@ import pytest
 
 from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder
 from labeler.core.conversation import replay
+from labeler.core.events import AnswerEdited, MessageSent, NewEvent, ReplyFinished, ReplyStarted
 from labeler.core.events import Event as StoredEvent
-from labeler.core.events import ReplyFinished, ReplyStarted
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.models import open_models
 from labeler.store import Store, utc_now
+from labeler.store.erasing import erase
 from labeler.store.verify import verify_log
 from labeler.study import Study
 from tests.chat.conftest import WAIT, Chat, eventually, study_for
@@ -546,3 +548,53 @@ def test_a_reply_that_a_crash_cut_off_counts_as_failed_and_can_be_retried(
         server.release("hold")
         chat.ended()
         assert restarted.recorder.latest("ann") == chat.conversation_id
+
+
+# ── erased by another process ──
+
+
+@pytest.fixture
+def eraser(store: Store) -> Iterator[Store]:
+    """The same log, opened by another process as it were."""
+    with Store.open(store.url, clock=utc_now) as eraser:
+        yield eraser
+
+
+def test_an_erased_conversation_is_not_shown_from_memory(chat: Chat, eraser: Store) -> None:
+    chat.ask("My name is Zebedee.")
+    erase(eraser, "conversation", chat.conversation_id, at=utc_now())
+    with pytest.raises(NotFound, match="not here"):
+        chat.recorder.opened("ann", chat.conversation_id)
+    assert chat.recorder.latest("ann") == ""
+    assert chat.recorder.conversations("ann") == ([], False)
+
+
+def test_what_an_annotator_gave_elsewhere_is_gone_from_a_conversation_opened_again(chat: Chat, eraser: Store) -> None:
+    answer = chat.ask("say: By the model")
+    sent = next(event.payload for event in chat.events() if isinstance(event.payload, MessageSent))
+    edited = AnswerEdited(message_id="e1", parent_id=sent.message_id, edits=answer.id, content="By bob")
+    seq = chat.events()[-1].seq + 1
+    by_bob = NewEvent(
+        event_id="bob-1",
+        conversation_id=chat.conversation_id,
+        seq=seq,
+        at=utc_now(),
+        annotator_id="bob",
+        payload=edited,
+    )
+    eraser.append([by_bob])
+    chat.recorder.opened("ann", chat.conversation_id)
+    assert "By bob" in chat.texts()
+    erase(eraser, "annotator", "bob", at=utc_now())
+    chat.recorder.opened("ann", chat.conversation_id)
+    assert chat.last().text == "By the model"
+
+
+def test_an_annotator_whose_conversations_were_erased_begins_anew(chat: Chat, eraser: Store) -> None:
+    chat.ask("My name is Zebedee.")
+    erase(eraser, "annotator", "ann", at=utc_now())
+    assert chat.recorder.latest("ann") == ""
+    assert chat.recorder.conversations("ann") == ([], False)
+    chat.conversation_id = ""
+    assert chat.ask("say: Hello again").text == "Hello again"
+    assert chat.recorder.latest("ann") == chat.conversation_id
