@@ -106,8 +106,7 @@ class Recorder:
         Raises:
             NotFound: it is not there, not theirs, or erased.
         """
-        if conversation_id:
-            self._desk.look_again(conversation_id)
+        self._desk.look_again(conversation_id)
         return self.view(annotator_id, conversation_id).conversation_id
 
     def latest(self, annotator_id: str) -> str:

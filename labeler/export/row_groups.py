@@ -8,11 +8,12 @@ stands in a row, as content-defined chunking finds them by bytes, never by its n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from labeler.export.schemas import TRAINER_CONFIGS
 
@@ -33,6 +34,12 @@ def row_groups(config: str, table: pa.Table) -> list[int]:
         if place - borders[-1] >= GROUP_ROWS:
             borders.append(place)
     return [end - begin for begin, end in pairwise([*borders, table.num_rows])]
+
+
+def write_row_groups(writer: pq.ParquetWriter, table: pa.Table, sizes: Sequence[int]) -> None:
+    """Append a table to a file in row groups of so many rows; together they are all of its rows."""
+    for begin, end in pairwise(accumulate(sizes, initial=0)):
+        writer.write_table(table.slice(begin, end - begin), row_group_size=end - begin)
 
 
 def batches(config: str, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -13,7 +13,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +24,7 @@ from labeler.export import tallies
 from labeler.export.columns import Terms, kto_order, reward_table, table_of
 from labeler.export.digest import RowsDigest
 from labeler.export.manifest import ShardFile
-from labeler.export.row_groups import batches, row_groups
+from labeler.export.row_groups import batches, row_groups, write_row_groups
 from labeler.export.schemas import TRAINER_CONFIGS
 from labeler.export.views import view_schema, viewed
 from labeler.study import View
@@ -124,8 +123,7 @@ class _File:
     def encode(self, table: pa.Table, sizes: Sequence[int]) -> None:
         """Append it to the file, in row groups of so many rows."""
         try:
-            for begin, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
-                self._writer.write_table(table.slice(begin, size), row_group_size=size)
+            write_row_groups(self._writer, table, sizes)
         except Exception as error:
             self._failure = error
             raise

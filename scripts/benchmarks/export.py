@@ -33,6 +33,7 @@ from labeler.core.gestures import vote
 from labeler.export.crews import crew_of
 from labeler.export.exporter import export
 from labeler.export.manifest import MANIFEST_PATH, Manifest
+from labeler.export.row_groups import write_row_groups
 from labeler.export.schemas import MESSAGES, schema
 from labeler.export.shards import WRITER_OPTIONS
 from labeler.ids import event_id
@@ -70,9 +71,7 @@ def run_copy(folder: Path, package: Path, build: Build) -> int:
             cursor = connection.execute("SELECT body FROM rows WHERE file = ? ORDER BY rowid", (number,))
             with pq.ParquetWriter(package / path, shape, **WRITER_OPTIONS) as writer:
                 parsed = [orjson.loads(body) for (body,) in cursor]
-                table = build(parsed, shape)
-                for begin, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
-                    writer.write_table(table.slice(begin, size), row_group_size=size)
+                write_row_groups(writer, build(parsed, shape), sizes)
             total += len(parsed)
     return total
 

@@ -107,7 +107,8 @@ def _sending_by(way: str) -> Iterator[None]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench push", description=__doc__)
-    parser.add_argument("--conversations", type=int, default=10_000, help="two full shards")
+    two_shards = 2 * STUDY.dataset.conversations_per_shard
+    parser.add_argument("--conversations", type=int, default=two_shards, help="two full shards")
     parser.add_argument("--votes", type=int, default=11)
     chosen = parser.parse_args(argv)
     with TemporaryDirectory() as scratch, HubServer() as xet, HubServer() as lfs:

@@ -29,7 +29,7 @@ from labeler.study import Study, load_study
 from scripts.benchmarks.export import KEY, STUDY, grow, url_of
 
 T = TypeVar("T")
-CONVERSATIONS = 5000
+CONVERSATIONS = load_study(STUDY).dataset.conversations_per_shard
 
 
 class Stages:
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     gc.disable()
     stages = Stages(chosen.runs)
     with TemporaryDirectory() as scratch:
-        grow(Path(scratch), 28_000)
+        grow(Path(scratch), 6 * CONVERSATIONS)
         with Store.open(url_of(Path(scratch))) as store:
             rows = measure(store, load_study(STUDY), stages)
     total = sum(stages.seconds.values())

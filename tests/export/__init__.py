@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeler.core.events import Event, body_json
+from labeler.core.records import MessageRow
 from labeler.export.exporter import ExportResult, export
 from labeler.export.manifest import MANIFEST_PATH, Manifest
 from labeler.simulate import simulate
@@ -60,6 +61,10 @@ def judged(number: int, annotator_id: str = "ann") -> Story:
     story.asks(f"Question {number}?").answers(f"First answer {number}.").dislikes().explains("Wrong", comment="no")
     story.retries(f"Second answer {number}, which is longer.").better().likes()
     return story.asks("And then?").answers(f"Then {number}.").edits(f"What really happens then is number {number}.")
+
+
+def message(text: str, number: int = 0) -> MessageRow:
+    return MessageRow("c", f"m{number}", None, "user", text, "user", "complete", "2026-11-22", None)
 
 
 def exported(store: Store, study: Study, out: Path, key: bytes = KEY) -> ExportResult:

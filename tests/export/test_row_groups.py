@@ -11,17 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler.core.records import MessageRow
 from labeler.export import row_groups
 from labeler.export.row_groups import batches
 from labeler.export.schemas import CONFIGS
-from tests.export import exported, judged, manifest_of, open_store, simulated, study_of, tell
+from tests.export import exported, judged, manifest_of, message, open_store, simulated, study_of, tell
 
 # ── batches ──
-
-
-def message(text: str, number: int = 0) -> MessageRow:
-    return MessageRow("c", f"m{number}", None, "user", text, "user", "complete", "2026-11-22", None)
 
 
 @given(st.lists(st.integers(min_value=0, max_value=40), max_size=30), st.integers(min_value=1, max_value=60))

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeler.core.conversation import replay
-from labeler.core.records import MessageRow
 from labeler.core.rules import Options, derive
 from labeler.core.standing import Standing
 from labeler.export import row_groups, shards
@@ -25,7 +24,7 @@ from labeler.export.pseudonyms import Pseudonyms
 from labeler.export.schemas import CONFIGS, schema
 from labeler.export.shards import Encoder, Shard, ShardRows, _File, write_shard
 from labeler.store.transfer import dump, load
-from tests.export import KEY, exported, files_of, judged, manifest_of, open_store, simulated, study_of
+from tests.export import KEY, exported, files_of, judged, manifest_of, message, open_store, simulated, study_of
 
 
 def written(folder: Path, numbers: range = range(4), ordinal: int = 7) -> Shard:
@@ -178,10 +177,7 @@ def test_null_is_not_the_empty_text(one: list[str | None], two: list[str | None]
 
 def test_other_rows_or_another_order_have_another_digest() -> None:
     terms = Terms(Pseudonyms.of(KEY, "stories"), None, "test")
-    one, two = (
-        MessageRow("c", f"m{number}", None, "user", "Hello", "user", "complete", "2026-11-22", None)
-        for number in (1, 2)
-    )
+    one, two = message("one", 1), message("two", 2)
     tables = [table_of("messages", rows, terms) for rows in ([one, two], [two, one], [one], [])]
     assert len({digest(table) for table in tables}) == 4
 

@@ -265,7 +265,6 @@ from pathlib import Path
 from labeler.forgetting import Place, Wish, forget
 from labeler.hub import DatasetRepo
 from labeler.store import Store
-from labeler.store.pushes import push_states
 from tests.export import KEY, study_of
 
 url, package, endpoint = sys.argv[1:]
