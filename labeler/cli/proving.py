@@ -10,7 +10,7 @@ import typer
 
 from labeler.cli.opening import log_file, log_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
-from labeler.errors import HubError, LogError
+from labeler.errors import HubError, LogError, PackageError
 from labeler.terminal import progress, show, show_json
 
 if TYPE_CHECKING:
@@ -124,27 +124,40 @@ def _prove_repo(repo: DatasetRepo, manifest: Manifest | None, problems: list[str
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A package's folder, or OWNER/NAME[@REVISION] on the Hub.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What A became: another of these.")],
+    a: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="A",
+            help="A package's folder, or OWNER/NAME[@REVISION] on the Hub.",
+            show_default="dataset.repo",
+        ),
+    ] = None,
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="B", help="What A became: another of these.", show_default="the study's package"),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
     rows: Annotated[int, typer.Option("--rows", metavar="N", min=0, help="Name the first N rows, too.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Say what changed from A to B.
 
     Rows added, removed and changed in each config, by the rule that makes them. Shards that hold the same rows are
-    neither read nor downloaded.
+    neither read nor downloaded. Alone it says what the next push would change; the study and its log are read for what
+    is not named.
     """
     from labeler.export.differences import differences  # noqa: PLC0415 - pyarrow takes longer than --version may
 
-    old, new = _copy_of(a), _copy_of(b)
+    old, new, log_position = _sides(a, b, config, database)
     with progress("comparing rows") as bar:
         found = differences(old, new, rows_named=rows, report=lambda done, total: bar.at("comparing rows", done, total))
     if as_json:
         sides = [{"name": one.name, "position": one.manifest.position} for one in (old, new)]
-        show_json({"a": sides[0], "b": sides[1]} | found.as_json())
+        show_json({"a": sides[0], "b": sides[1], "log_position": log_position} | found.as_json())
         return
     show(f"{old.name}, log position {old.manifest.position:,} → {new.name}, log position {new.manifest.position:,}")
-    for line in _notes(old.manifest, new.manifest):
+    for line in _notes(old.manifest, new.manifest, log_position):
         show(f"  {line}")
     for name, changes in found.configs.items():
         show(f"  {name:<12}{changes.as_text()}")
@@ -154,6 +167,18 @@ def diff(
     for row in found.rows:
         why = f" ({', '.join(row.columns)})" if row.columns else ""
         show(f"{_SIGNS[row.change]} {row.config}/{row.split} {row.id} {row.source}{why}".rstrip())
+
+
+def _sides(a: str | None, b: str | None, config: Path, database: str | None) -> tuple[Copy, Copy, int | None]:
+    """Both copies and, if the study says what B is, how far its log goes. Two that are named need no study."""
+    if a is not None and b is not None and config == DEFAULT_CONFIG:
+        return _copy_of(a), _copy_of(b), None
+    study = study_of(config, database)
+    old = _published(study) if a is None else _copy_of(a)
+    if b is not None:
+        return old, _copy_of(b), None
+    new = _made(study)
+    return old, new, _log_position(study, new)
 
 
 def _copy_of(target: str) -> Copy:
@@ -170,8 +195,36 @@ def _copy_of(target: str) -> Copy:
     return PublishedCopy.at(repo_here(repo_id, os.environ), revision)
 
 
-def _notes(old: Manifest, new: Manifest) -> Iterator[str]:
-    """What explains that many rows differ at once."""
+def _published(study: Study) -> Copy:
+    """What the study's repo holds."""
+    from labeler.hub import PublishedCopy  # noqa: PLC0415 - as every room
+
+    if study.dataset.repo is None:
+        raise HubError("the study names no repo to begin with: say labeler diff A, or set dataset.repo")
+    return PublishedCopy.at(repo_of(study, None))
+
+
+def _made(study: Study) -> Copy:
+    """The study's own package."""
+    from labeler.export.copies import LocalCopy  # noqa: PLC0415 - as every room
+
+    if not study.package_folder.is_dir():
+        raise PackageError(f"{study.package_folder}: there is no package here; labeler export makes it")
+    return LocalCopy.of(study.package_folder)
+
+
+def _log_position(study: Study, package: Copy) -> int | None:
+    """How far the log of the study's package goes; none without it."""
+    if not log_file(study).exists():
+        return None
+    with log_of(study) as store:
+        return store.position() if store.source_id == package.manifest.source_id else None
+
+
+def _notes(old: Manifest, new: Manifest, log_position: int | None) -> Iterator[str]:
+    """What explains that many rows differ at once, or that none does."""
+    if log_position is not None and log_position > new.position:
+        yield f"the log goes on to {log_position:,}; labeler export takes that in"
     if old.source_id != new.source_id:
         yield "they come from different logs"
     if old.rules_version != new.rules_version:

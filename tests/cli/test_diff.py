@@ -85,3 +85,32 @@ def test_it_needs_neither_a_study_nor_a_log(run: Run, two: None, hub: HubServer,
     shutil.rmtree(place / "configs")
     shutil.rmtree(place / ".labeler")
     assert run("diff", "before", "tester/votes").code == 0
+
+
+def test_alone_it_says_what_the_next_push_would_change(run: Run, two: None, hub: HubServer, place: Path) -> None:
+    write_study(place, dataset={"repo": "tester/votes"})
+    run("push", "--out", "before")
+    alone, named = run("diff"), run("diff", "tester/votes", "exports/tried")
+    assert (alone.code, alone.err) == (0, "")
+    assert alone.out == named.out
+    assert run("diff", "before").out.splitlines()[1:] == alone.out.splitlines()[1:]
+
+
+def test_a_log_that_went_on_is_told(run: Run, two: None) -> None:
+    run("simulate", "--conversations", "1", "--seed", "9")
+    assert "the log goes on to" in run("diff", "before").out
+    document = json.loads(run("diff", "before", "--json").out)
+    assert document["log_position"] > document["b"]["position"]
+    assert json.loads(run("diff", "before", "exports/tried", "--json").out)["log_position"] is None
+
+
+def test_another_log_says_nothing_of_the_package(run: Run, two: None) -> None:
+    run("simulate", "--conversations", "100", "--database", "sqlite:///other.db")
+    assert "the log goes on" not in run("diff", "before", "--database", "sqlite:///other.db").out
+
+
+def test_what_is_not_named_and_not_there_is_one_line(run: Run, two: None, place: Path) -> None:
+    assert run("diff").line.endswith("the study names no repo to begin with: say labeler diff A, or set dataset.repo")
+    assert "nowhere.yaml: cannot read the study file" in run("diff", "a", "b", "--config", "nowhere.yaml").line
+    shutil.rmtree(place / "exports")
+    assert "exports/tried: there is no package here; labeler export makes it" in run("diff", "before").line

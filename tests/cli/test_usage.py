@@ -18,7 +18,11 @@ from labeler import __version__, cli
 from labeler.cli import proving
 from tests.cli.conftest import Run, Said, command, environment, write_study
 
-COMMANDS = ["serve", "export", "push", "stats", "verify", "forget", "simulate", "log dump", "log load"]
+COMMANDS = [
+    *(each.__name__ for each in cli.COMMANDS),
+    *(f"log {each.__name__}" for each in cli.LOG_COMMANDS),
+    *(f"redaction {name}" for name in cli.REDACTION_COMMANDS),
+]
 
 
 def test_the_version_is_one_line(run: Run) -> None:
@@ -49,7 +53,7 @@ def test_no_command_at_all_shows_the_commands(run: Run) -> None:
         ["simulate", "--conversations", "-1"],
         ["simulate", "--conversations", "1", "--annotators", "0"],
         ["serve", "--port", "65536"],
-        ["diff", "a"],
+        ["diff", "a", "b", "c"],
         ["log"],
         ["log", "load"],
     ],
