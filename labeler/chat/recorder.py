@@ -101,21 +101,21 @@ class Recorder:
         return listed, False
 
     def opened(self, annotator_id: str, conversation_id: str) -> str:
-        """Go to a conversation, as it is in the log now. Returns its id.
+        """Go to a conversation, as it is in the log now. Returns its id, or none when it was cleared.
 
         Raises:
             NotFound: it is not there, not theirs, or erased.
         """
+        if not conversation_id:
+            return ""
         self._desk.look_again(conversation_id)
-        return self.view(annotator_id, conversation_id).conversation_id
+        with self._desk.owned(annotator_id, conversation_id) as conversation:
+            return "" if conversation.cleared else conversation_id
 
     def latest(self, annotator_id: str) -> str:
         """The conversation to open first: the last one used, or none when that one was cleared."""
-        for conversation_id in self._store.conversations_of(annotator_id, limit=1):
-            self._desk.look_again(conversation_id)
-            with self._desk.owned(annotator_id, conversation_id) as conversation:
-                return "" if conversation.cleared else conversation_id
-        return ""
+        last = self._store.conversations_of(annotator_id, limit=1)
+        return self.opened(annotator_id, last[0]) if last else ""
 
     def progress(self, annotator_id: str) -> Progress:
         """Counts of what the annotator has done so far."""

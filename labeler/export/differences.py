@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from labeler.errors import PackageError
 from labeler.export.copies import Copy
 from labeler.export.manifest import ShardFile
-from labeler.export.schemas import CONFIGS
+from labeler.export.schemas import CONFIGS, key_column
 
 Change = Literal["added", "removed", "changed"]
 Report = Callable[[int, int], None]
@@ -204,7 +204,7 @@ def _rows(copy: Copy, file: ShardFile) -> Iterator[tuple[str, Row]]:
     with copy.opened(file) as path:
         try:
             with pq.ParquetFile(path) as parquet:
-                key = _key_column(parquet.schema_arrow)
+                key = key_column(parquet.schema_arrow)
                 for batch in parquet.iter_batches(_BATCH_ROWS):
                     for row in batch.to_pylist():
                         yield row[key], row
@@ -213,8 +213,3 @@ def _rows(copy: Copy, file: ShardFile) -> Iterator[tuple[str, Row]]:
         except (OSError, pa.ArrowException, LookupError) as error:
             why = str(error).partition("\n")[0]
             raise PackageError(f"{copy.name}: {file.path} cannot be read ({why}); export again") from error
-
-
-def _key_column(schema: pa.Schema) -> str:
-    """What tells the rows of a config from each other: a record's id, a vote's or a comparison's, a message's."""
-    return next(name for name in ("record_id", "event_id", "message_id") if name in schema.names)

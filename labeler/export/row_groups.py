@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from labeler.export.schemas import TRAINER_CONFIGS
+from labeler.export.schemas import TRAINER_CONFIGS, key_column
 
 BATCH_CHARACTERS = 32 * 1024 * 1024  # the viewer of the Hub reads at most 300 MB of a row group
 FACT_CHARACTERS = 256  # a vote or a comparison, roughly
@@ -24,12 +24,11 @@ GROUP_ROWS = 512
 
 # The id in which a border shows, and how that ends: one of 256 hexadecimal hashes, one of 1,024 pseudonyms in base32.
 _ENDINGS = {"record_id": "00", "event_id": "aa", "message_id": "aa"}
-_KEYS = {"messages": "message_id", "votes": "event_id", "comparisons": "event_id"}
 
 
-def row_groups(config: str, table: pa.Table) -> list[int]:
+def row_groups(table: pa.Table) -> list[int]:
     """Rows in each row group of a table in the canonical form."""
-    key, borders = _KEYS.get(config, "record_id"), [0]
+    key, borders = key_column(table.schema), [0]
     for place in pc.indices_nonzero(pc.ends_with(table[key], _ENDINGS[key])).to_pylist():
         if place - borders[-1] >= GROUP_ROWS:
             borders.append(place)

@@ -165,3 +165,8 @@ def schema(config: str) -> pa.Schema:
     """The Arrow schema of a config. Its version travels in the parquet file's own metadata."""
     fields = [column.field for column in CONFIGS[config]]
     return pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION)})
+
+
+def key_column(shape: pa.Schema) -> str:
+    """What tells the rows of a config from each other: a record's id, a vote's or a comparison's, a message's."""
+    return next(name for name in ("record_id", "event_id", "message_id") if name in shape.names)

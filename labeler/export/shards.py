@@ -90,7 +90,7 @@ class Encoder:
 
     def add(self, file: _File, table: pa.Table) -> None:
         """Encode a table behind the others of its file, as row groups; waits while too much is waiting."""
-        sizes = row_groups(file.config, table)
+        sizes = row_groups(table)
         shown = file.take(table)
         self._waiting.append((self._pool.submit(file.encode, shown, sizes), shown.nbytes))
         while len(self._waiting) > 1 and sum(size for _, size in self._waiting) > WAITING_BYTES:
@@ -105,8 +105,7 @@ class _File:
     """A parquet file in the making: in memory, and on disk once it is whole."""
 
     def __init__(self, config: str, split: str, ordinal: int, view: View) -> None:
-        self.config = config
-        self._place, self._view = (split, ordinal), view
+        self._key, self._view = (config, split, ordinal), view
         self._sink = pa.BufferOutputStream()
         self._digest = RowsDigest(view_schema(config, view))
         self._rows = 0
@@ -115,7 +114,7 @@ class _File:
 
     def take(self, table: pa.Table) -> pa.Table:
         """Count the rows of one more table, given in the canonical form. Returns it in the form to encode."""
-        table = viewed(self.config, table, self._view)
+        table = viewed(self._key[0], table, self._view)
         self._digest.update(table)
         self._rows += table.num_rows
         return table
@@ -134,11 +133,11 @@ class _File:
             raise self._failure
         self._writer.close()
         content, rows_digest = self._sink.getvalue(), self._digest.hexdigest()
-        split, ordinal = self._place
-        path = f"{self.config}/{split}-{ordinal:05d}-{rows_digest[:DIGEST_CHARS]}.parquet"
+        config, split, ordinal = self._key
+        path = f"{config}/{split}-{ordinal:05d}-{rows_digest[:DIGEST_CHARS]}.parquet"
         write_durably(folder / path, content)
         sha256 = hashlib.sha256(content).hexdigest()
-        return ShardFile(path, self.config, split, ordinal, self._rows, len(content), sha256, rows_digest)
+        return ShardFile(path, config, split, ordinal, self._rows, len(content), sha256, rows_digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from labeler.study import Study, load_study
 from scripts.benchmarks.export import KEY, STUDY, grow, url_of
 
 T = TypeVar("T")
-CONVERSATIONS = load_study(STUDY).dataset.conversations_per_shard
+_STUDY = load_study(STUDY)
+CONVERSATIONS = _STUDY.dataset.conversations_per_shard
 
 
 class Stages:
@@ -89,7 +90,7 @@ def _written(config: str, split: str, found: list[object], terms: Terms, stages:
     stages.time("count for the card", lambda: _extra(config, split, rows))
     for name, one in tables.items():
         stages.time("digest rows", lambda name=name, one=one: _File(name, split, 0, terms.view).take(one))
-        sizes = stages.time("row groups", lambda name=name, one=one: row_groups(name, one))
+        sizes = stages.time("row groups", lambda one=one: row_groups(one))
         stages.time(
             "encode parquet",
             lambda name=name, one=one, sizes=sizes: (_File(name, split, 0, terms.view).encode(one, sizes), 1),
@@ -106,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     with TemporaryDirectory() as scratch:
         grow(Path(scratch), 6 * CONVERSATIONS)
         with Store.open(url_of(Path(scratch))) as store:
-            rows = measure(store, load_study(STUDY), stages)
+            rows = measure(store, _STUDY, stages)
     total = sum(stages.seconds.values())
     for stage, seconds in stages.seconds.most_common():
         print(f"{stage:20} {seconds * 1000:5.0f} ms  {seconds / total:5.1%}")

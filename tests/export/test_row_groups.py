@@ -47,7 +47,7 @@ def test_row_groups_hold_all_rows_and_but_for_the_last_no_fewer_than_the_least(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row_groups, "GROUP_ROWS", least)
-        sizes = row_groups.row_groups(config, ids_table(config, ids))
+        sizes = row_groups.row_groups(ids_table(config, ids))
     assert sum(sizes) == len(ids)
     assert all(size >= least for size in sizes[:-1])
 
@@ -57,8 +57,8 @@ def test_a_row_that_joins_moves_no_border_before_it(ids: list[str], least: int, 
     place = data.draw(st.integers(min_value=0, max_value=len(ids)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row_groups, "GROUP_ROWS", least)
-        before = row_groups.row_groups("kto", ids_table("kto", ids))
-        after = row_groups.row_groups("kto", ids_table("kto", [*ids[:place], "01", *ids[place:]]))
+        before = row_groups.row_groups(ids_table("kto", ids))
+        after = row_groups.row_groups(ids_table("kto", [*ids[:place], "01", *ids[place:]]))
     kept = [end for end in accumulate(before) if end < place]
     assert list(accumulate(after))[: len(kept)] == kept
 
@@ -68,8 +68,8 @@ def test_the_groups_behind_a_row_that_joins_hold_the_same_rows_as_before(config:
     ending = "aa" if config in ("messages", "votes", "comparisons") else "00"
     ids = [f"{number:06d}" + (ending if number % 700 == 0 else "b1") for number in range(5 * 700)]
     joined = [*ids[:800], "joinedb1", *ids[800:]]
-    before = row_groups.row_groups(config, ids_table(config, ids))
-    after = row_groups.row_groups(config, ids_table(config, joined))
+    before = row_groups.row_groups(ids_table(config, ids))
+    after = row_groups.row_groups(ids_table(config, joined))
     assert before == [700] * 5
     assert after == [700, 701, 700, 700, 700]
 
