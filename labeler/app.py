@@ -20,12 +20,15 @@ from typing import Any
 from fastapi import FastAPI
 from uvicorn import Config, Server
 
+from labeler.accounts import Accounts, Sessions
 from labeler.beside import PusherBeside
 from labeler.chat import Recorder
+from labeler.core.roles import Role
 from labeler.errors import LabelerError
-from labeler.hub import repo_here
+from labeler.hub import hub_sign_in, repo_here
 from labeler.models import open_models
-from labeler.page import build_page
+from labeler.page import Browsers, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
+from labeler.page.recognition import Recognizer
 from labeler.store import Store, utc_now
 from labeler.store.pushes import push_state
 from labeler.study import Study
@@ -47,8 +50,10 @@ class App:
 
 
 @contextmanager
-def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterator[App]:
+def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: Role = "admin") -> Iterator[App]:
     """Open the log, start the models, build the page; on leaving, store running answers and close all of it.
+
+    Where nobody signs in, everybody has the role ``anybody``.
 
     Raises:
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
@@ -59,15 +64,29 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None) -> Iterat
         models = stack.enter_context(open_models(study.models, environ))
         recorder = Recorder(study, store, models, clock=utc_now)
         stack.callback(recorder.close)
-        page = build_page(
-            recorder,
-            study,
-            secrets=cookie_secret(),
-            source_id=store.source_id,
-            boot_id=secrets.token_hex(8),
-            health=partial(health, study, store, environ),
-        )
-        yield App(study, store, recorder, page)
+        instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
+        recognizer, entrance = doors(study, store, environ, anybody)
+        yield App(study, store, recorder, build_page(recorder, study, instance, recognizer, entrance))
+
+
+def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role) -> tuple[Recognizer, Entrance | None]:
+    """How annotators are known, and where they sign in if they do so here.
+
+    Raises:
+        LabelerError: what signing in needs is not there.
+    """
+    if study.auth.kind == "none":
+        return Browsers(Identity(cookie_secret(), store.source_id), anybody), None
+    accounts = Accounts(store)
+    if study.auth.kind == "header":
+        proxies = [ipaddress.ip_network(proxy) for proxy in study.auth.proxies]
+        return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up), None
+    sessions = Sessions(store, cookie_secret(), clock=utc_now)
+    recognizer = SignedIn(sessions, f"labeler_account_{store.source_id}")
+    hub = hub_sign_in(cookie_secret(), environ) if study.auth.kind == "huggingface" else None
+    return recognizer, Entrance(
+        study.title, accounts, sessions, recognizer, pages_of(study), sign_up=study.auth.sign_up, hub=hub
+    )
 
 
 def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -135,12 +154,14 @@ def serve(
     Raises:
         LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound.
     """
-    if not allow_anonymous and not is_loopback(host):
+    local = is_loopback(host)
+    if study.auth.kind == "none" and not (allow_anonymous or local):
         raise LabelerError(
             f"{host} can be reached by others, and this study has no accounts (auth: none);"
-            " serve on 127.0.0.1, or say --allow-anonymous if anybody may annotate"
+            " serve on 127.0.0.1, set auth, or say --allow-anonymous if anybody may annotate"
         )
-    with _bound(host, port) as listener, pushing(study) as pusher, running(study) as app:
+    role: Role = "admin" if local else "annotator"
+    with _bound(host, port) as listener, pushing(study) as pusher, running(study, anybody=role) as app:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         config = Config(
             app.page,
@@ -148,6 +169,8 @@ def serve(
             access_log=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
+            # A proxy that names the user is known by its own address, not by whom it speaks for.
+            proxy_headers=study.auth.kind != "header",
         )
 
         def started() -> None:

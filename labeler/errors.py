@@ -8,7 +8,10 @@ LabelerError
 ├── LogError              a log cannot be read, loaded or trusted
 ├── GestureRefused        a gesture that may not be made; nothing was stored
 │   ├── NotFound          it names a conversation or message that does not exist for this annotator
-│   └── ConsentNeeded     nothing is collected before the consent text is accepted
+│   ├── ConsentNeeded     nothing is collected before the consent text is accepted
+│   └── RoleNeeded        the visitor's role does not allow it
+├── AccountError          an account cannot be made, changed or found
+│   └── SignInRefused     nobody was signed in
 ├── ModelError            a model cannot be started, refused, or died
 ├── PackageError          a package cannot be written or read
 │   └── NewerPackage      a newer labeler made it
@@ -52,6 +55,25 @@ class NotFound(GestureRefused):
 
 class ConsentNeeded(GestureRefused):
     """The study has a consent text that this annotator has not accepted in its present version."""
+
+
+class RoleNeeded(GestureRefused):
+    """The one who asks has not the role that this needs."""
+
+
+class AccountError(LabelerError):
+    """An account cannot be made, changed or found."""
+
+
+class SignInRefused(AccountError):
+    """A name and a password that do not fit, or too many tries.
+
+    ``retry_in``: this place is asked to wait so many seconds before its next try. None: it may try now.
+    """
+
+    def __init__(self, line: str, retry_in: float | None = None) -> None:
+        super().__init__(line)
+        self.retry_in = retry_in
 
 
 class ModelError(LabelerError):

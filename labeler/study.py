@@ -6,6 +6,7 @@ it; they come from the environment variables that it names.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -146,6 +147,28 @@ class RuleOptions(_Strict):
     system_prompt: Literal["keep", "merge", "drop"] = "keep"
 
 
+class Auth(_Strict):
+    """How annotators are known (docs/accounts.md)."""
+
+    kind: Literal["none", "password", "header", "huggingface"] = "none"
+    header: str = Field("X-Forwarded-User", pattern=r"^[A-Za-z0-9-]{1,64}$", description="names the account")
+    proxies: tuple[str, ...] = Field((), description="addresses whose word is taken for it")
+    sign_up: bool = Field(True, description="who is vouched for and has no account gets one")
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ip_network(proxy)  # its error says what is wrong
+        return proxies
+
+    @model_validator(mode="after")
+    def _believes_somebody(self) -> Auth:
+        if self.kind == "header" and not self.proxies:
+            raise ValueError("a header is believed from listed proxies only; set auth.proxies, as [10.0.0.2]")
+        return self
+
+
 class Avatars(_Strict):
     user: Path | None = None
     assistant: Path | None = None
@@ -168,7 +191,7 @@ class Study(_Strict):
     dataset: DatasetSpec = DatasetSpec()
     rules: RuleOptions = RuleOptions()
     redaction: Redaction | None = Field(None, description="none: nobody looks for personal data")
-    auth: Literal["none"] = "none"
+    auth: Auth = Auth()
     max_message_chars: int = Field(20_000, ge=1, le=1_000_000)
 
     @property
@@ -202,6 +225,12 @@ class Study(_Strict):
         if value == "none":
             return None
         return {"policy": value} if isinstance(value, str) else value
+
+    @field_validator("auth", mode="before")
+    @classmethod
+    def _by_kind(cls, value: Any) -> Any:
+        """``auth: password`` is short for the kind with everything else as it is."""
+        return {"kind": value} if isinstance(value, str) else value
 
     @field_validator("vote_reasons", "prompts")
     @classmethod

@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
+from labeler.durations import ALWAYS, later, seconds_between
 from labeler.errors import HubError, LabelerError
 from labeler.export.crews import Crew
 from labeler.export.exporter import ExportResult, export
@@ -34,7 +34,6 @@ HOLD_SECONDS = 120.0
 JITTER = 0.1
 # Between two tries of one turn. A longer wait that the Hub asks for ends the turn, and the next one begins after it.
 PATIENCE = Patience(tries=4, longest=30.0, yields=True)
-ALWAYS = "9999"
 
 Report = Callable[[str, int, int], None]
 """Told what is being done now, and how much of how much is done."""
@@ -258,17 +257,3 @@ def run_until_told(pusher: Pusher) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def later(at: str, seconds: float) -> str:
-    """A time as events have it, so much later."""
-    try:
-        moved = datetime.fromisoformat(at) + timedelta(seconds=seconds)
-    except OverflowError:
-        return ALWAYS
-    return moved.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def seconds_between(one: str, other: str) -> float:
-    """How much later the other time is."""
-    return (datetime.fromisoformat(other) - datetime.fromisoformat(one)).total_seconds()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import erasing, logs, proving, publishing, redacting, serving
+from labeler.cli import erasing, logs, proving, publishing, redacting, serving, users
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
@@ -22,6 +22,7 @@ PLAIN: Mapping[str, Any] = {"no_args_is_help": True, "add_completion": False, "r
 app = typer.Typer(name="labeler", pretty_exceptions_enable=False, **PLAIN)
 log = typer.Typer(help="Write the log to a file, or read one.", **PLAIN)
 redaction = typer.Typer(help="Review what was found in texts.", **PLAIN)
+people = typer.Typer(help="Say who may sign in.", **PLAIN)
 
 COMMANDS: Sequence[Callable[..., None]] = (
     serving.serve,
@@ -35,6 +36,14 @@ COMMANDS: Sequence[Callable[..., None]] = (
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)
 REDACTION_COMMANDS: Mapping[str, Callable[..., None]] = {"list": redacting.list_hits, "restore": redacting.restore}
+USERS_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "add": users.add,
+    "list": users.list_accounts,
+    "role": users.role,
+    "reset": users.reset,
+    "disable": users.disable,
+    "enable": users.enable,
+}
 
 for command in COMMANDS:
     app.command()(command)
@@ -42,8 +51,11 @@ for command in LOG_COMMANDS:
     log.command()(command)
 for name, command in REDACTION_COMMANDS.items():
     redaction.command(name)(command)
+for name, command in USERS_COMMANDS.items():
+    people.command(name)(command)
 app.add_typer(log, name="log")
 app.add_typer(redaction, name="redaction")
+app.add_typer(people, name="users")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labeler.hub.copies import PublishedCopy, repo_and_revision, row_differences
+from labeler.hub.oauth import HubOAuth, hub_sign_in
 from labeler.hub.patience import Patience
 from labeler.hub.purge import PurgeResult, history_of, purge_history
 from labeler.hub.push import PushResult, push
@@ -14,6 +15,7 @@ from labeler.hub.verify import verify_remote
 __all__ = [
     "Again",
     "DatasetRepo",
+    "HubOAuth",
     "Patience",
     "Published",
     "PublishedCopy",
@@ -23,6 +25,7 @@ __all__ = [
     "Report",
     "Step",
     "history_of",
+    "hub_sign_in",
     "purge_history",
     "push",
     "repo_and_revision",

@@ -2,61 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from labeler.chat import LISTED, MAX_COMMENT, Recorder
+from labeler.core.roles import Visitor
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
 from labeler.page.document import Document
+from labeler.page.entrance import Entrance, HubSignIn
+from labeler.page.gate import Gate
 from labeler.page.gestures import Gestures
 from labeler.page.identity import Identity
+from labeler.page.pages import Page, open_to, pages_of
+from labeler.page.recognition import Browsers, Recognition, Recognizer, SignedIn, Vouched, visitor_in
 from labeler.page.routes import Routes
 from labeler.page.shield import Shield
 from labeler.page.toolkit import gr
 from labeler.page.turns import Turns
 from labeler.study import Study
 
-__all__ = ["build_page"]
+__all__ = ["Browsers", "Entrance", "HubSignIn", "Identity", "Instance", "SignedIn", "Vouched", "build_page", "pages_of"]
 BODY_OVERHEAD = 64 * 1024
 BYTES_PER_CHAR = 12  # a character outside the basic plane is two escapes of six bytes in JSON
 
 
-def build_page(
-    recorder: Recorder,
-    study: Study,
-    *,
-    secrets: bytes,
-    source_id: str,
-    boot_id: str,
-    health: Callable[[], dict[str, Any]],
-) -> FastAPI:
-    """The page as an ASGI application.
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The server process that a page talks to.
 
     Args:
-        secrets: the key that signs annotators' cookies; whoever has it can be anybody.
-        source_id: names the log; part of the cookie's name.
+        source_id: names the log; part of what browsers call their things.
         boot_id: names this process; pages that see another one reload themselves.
         health: what the health route says beside the study's name; StoreError where the log cannot be read.
     """
-    identity = Identity(secrets, source_id)
+
+    source_id: str
+    boot_id: str
+    health: Callable[[], dict[str, Any]]
+
+
+def build_page(
+    recorder: Recorder, study: Study, instance: Instance, recognizer: Recognizer, entrance: Entrance | None = None
+) -> FastAPI:
+    """The pages as one ASGI application.
+
+    Args:
+        recognizer: tells who sends a request.
+        entrance: where people sign in, if they do so here.
+    """
     assets = Assets.read()
+    pages = pages_of(study, recognizer.anybody)
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
-    Routes(recorder, identity, study.name, boot_id, health, assets).add_to(app)
-    # The last one added stands before all others. Gradio would let any site read; with a CORS policy on its parent, it
-    # leaves that to the parent.
+    Routes(recorder, study.name, instance.boot_id, instance.health, assets).add_to(app)
+    if entrance is not None:
+        entrance.add_to(app, assets)
+    heads = _Heads(study, instance.source_id, assets, pages, recognizer.anybody is None, entrance is not None)
+    _wrap(app, recorder, recognizer, heads)
+    blocks = {"chat": lambda: build_blocks(study, Turns(recorder, instance.boot_id))}
+    for page in sorted(pages, key=lambda page: page.path == "/"):  # the root takes what the others leave
+        _mount(app, page, blocks[page.key](), checked=recognizer.anybody is None)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """What stands at the top of each page's document."""
+
+    study: Study
+    source_id: str
+    assets: Assets
+    pages: Sequence[Page]
+    closed: bool
+    signs_out: bool
+
+    def __call__(self, page: Page, visitor: Visitor | None) -> bytes:
+        return self.assets.head(self._settings(page, visitor), "start.js", page.up).encode()
+
+    def _settings(self, page: Page, visitor: Visitor | None) -> dict[str, Any]:
+        """What the browser script must know before the first answer of the server."""
+        study = self.study
+        offered = open_to(visitor, self.pages)
+        return {
+            "source": self.source_id,
+            "page": page.key,
+            "root": page.up,
+            "pages": [{"key": one.key, "title": one.title, "path": one.path[1:]} for one in offered],
+            "closed": self.closed,
+            "signs_out": self.signs_out,
+            "title": study.title,
+            "reasons": list(study.vote_reasons),
+            "prompts": list(study.prompts),
+            "consent": study.consent.version if study.consent else None,
+            "max_message": study.max_message_chars,
+            "max_comment": MAX_COMMENT,
+            "listed": LISTED,
+        }
+
+
+def _wrap(app: FastAPI, recorder: Recorder, recognizer: Recognizer, heads: _Heads) -> None:
+    """What stands before the routes; the last one added stands before all others."""
+    # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    head = assets.head(_settings(study, source_id)).encode()
-    app.add_middleware(Document, identity=identity, head=head)
-    app.add_middleware(Gestures, recorder=recorder, identity=identity)
-    app.add_middleware(Shield, max_body=BODY_OVERHEAD + BYTES_PER_CHAR * study.max_message_chars)
+    app.add_middleware(Document, recognizer=recognizer, pages=heads.pages, head=heads)
+    app.add_middleware(Gestures, recorder=recorder)
+    app.add_middleware(Gate, pages=heads.pages, recognizer=recognizer, base=heads.assets.base)
+    app.add_middleware(Recognition, recognizer=recognizer)
+    app.add_middleware(Shield, max_body=BODY_OVERHEAD + BYTES_PER_CHAR * heads.study.max_message_chars)
+
+
+def _mount(app: FastAPI, page: Page, blocks: gr.Blocks, *, checked: bool) -> None:
+    """Serve a page at its path; ``checked``: to nobody but those whose roles it is for."""
+
+    def who(request: Any) -> str | None:
+        visitor = visitor_in(request.scope)
+        return visitor.annotator_id if visitor is not None and visitor.role in page.roles else None
+
     gr.mount_gradio_app(
         app,
-        build_blocks(study, Turns(recorder, identity, boot_id)),
-        path="/",
+        blocks,
+        path=page.path.rstrip("/") or "/",
+        auth_dependency=who if checked else None,
         theme=theme(),
         show_error=False,
         run_history=False,
@@ -65,18 +135,3 @@ def build_page(
         max_file_size=0,
         ssr_mode=False,
     )
-    return app
-
-
-def _settings(study: Study, source_id: str) -> dict[str, Any]:
-    """What the browser script must know before the first answer of the server."""
-    return {
-        "source": source_id,
-        "title": study.title,
-        "reasons": list(study.vote_reasons),
-        "prompts": list(study.prompts),
-        "consent": study.consent.version if study.consent else None,
-        "max_message": study.max_message_chars,
-        "max_comment": MAX_COMMENT,
-        "listed": LISTED,
-    }

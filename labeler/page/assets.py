@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,17 +47,20 @@ class Assets:
         digest = digest_of(part for path in paths for part in (path.name.encode(), path.read_bytes()))
         return Assets(files, f"page/{digest[:12]}")
 
-    def head(self, settings: Mapping[str, Any]) -> str:
+    def head(self, settings: Mapping[str, Any], entry: str, up: str) -> str:
         """What belongs at the very top of the document: settings, styles and the script, before Gradio's own.
+
+        ``entry`` is the script's name, ``up`` leads from the document to the root.
 
         Gradio adds its ``head`` argument from JavaScript, too late to say which language the page speaks.
         """
         known = json.dumps(settings).replace("<", "\\u003c")
+        base = f"{up}{self.base}"
         modules = [name for name in self.files if name.endswith(".js")]
-        preloads = "".join(f'<link rel="modulepreload" href="{self.base}/{name}">' for name in modules)
+        preloads = "".join(f'<link rel="modulepreload" href="{base}/{name}">' for name in modules)
         return (
             f'<script type="application/json" id="labeler-settings">{known}</script>'
-            f'<link rel="stylesheet" href="{html.escape(self.base)}/page.css">'
-            f'<link rel="icon" type="image/svg+xml" href="{self.base}/mark.svg">'
-            f'<script type="module" src="{self.base}/start.js"></script>{preloads}'
+            f'<link rel="stylesheet" href="{base}/page.css">'
+            f'<link rel="icon" type="image/svg+xml" href="{base}/mark.svg">'
+            f'<script type="module" src="{base}/{entry}"></script>{preloads}'
         )

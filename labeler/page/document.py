@@ -1,13 +1,16 @@
-"""The HTML document: an identity for who comes without one, and our head before Gradio's scripts."""
+"""The HTML documents: an identity for who comes without one, and our head before Gradio's scripts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from labeler.core.roles import Visitor
 from labeler.page.assets import packed
-from labeler.page.identity import Identity
+from labeler.page.pages import Page
+from labeler.page.recognition import VISITOR, Recognizer
 
 MARK = b"<head>"
 # On a phone the keyboard must push the message box up, not cover it.
@@ -15,17 +18,33 @@ VIEWPORT = b"width=device-width, initial-scale=1"
 
 
 @dataclass(frozen=True, slots=True)
+class _Reply:
+    """Which page goes to whom, and the cookie that goes with it."""
+
+    page: Page
+    visitor: Visitor | None
+    cookie: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """ASGI middleware around ``GET /``: everything else passes through."""
+    """ASGI middleware around ``GET`` of the pages: everything else passes through.
+
+    ``head`` makes what stands at the top of a page's document for one who opens it.
+    """
 
     app: ASGIApp
-    identity: Identity
-    head: bytes
+    recognizer: Recognizer
+    pages: Sequence[Page]
+    head: Callable[[Page, Visitor | None], bytes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+        page = next((page for page in self.pages if page.path == scope.get("path")), None)
+        if page is None or scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
+        visitor, cookie = self.recognizer.welcome(scope)
+        reply = _Reply(page, visitor, cookie)
         start: Message = {}
         parts: list[bytes] = []
 
@@ -36,15 +55,15 @@ class Document:
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body", False):
-                await self._reply(scope, start, b"".join(parts), send)
+                await self._reply(scope, reply, start, b"".join(parts), send)
 
         # Packed once, here, when it is whole.
         plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
-        await self.app({**scope, "headers": plain}, receive, collect)
+        await self.app({**scope, "headers": plain, VISITOR: visitor}, receive, collect)
 
-    async def _reply(self, scope: Scope, start: Message, body: bytes, send: Send) -> None:
+    async def _reply(self, scope: Scope, reply: _Reply, start: Message, body: bytes, send: Send) -> None:
         if start["status"] == 200:
-            body = body.replace(MARK, MARK + self.head, 1)
+            body = body.replace(MARK, MARK + self.head(reply.page, reply.visitor), 1)
             body = body.replace(VIEWPORT, VIEWPORT + b", interactive-widget=resizes-content", 1)
         headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
         if b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
@@ -54,12 +73,8 @@ class Document:
             (b"vary", b"accept-encoding"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
-            (b"set-cookie", self._cookie(scope)),
         ]
+        if reply.cookie is not None:
+            headers.append((b"set-cookie", reply.cookie))
         await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-    def _cookie(self, scope: Scope) -> bytes:
-        sent = dict(scope["headers"]).get(b"cookie", b"").decode("latin-1")
-        annotator = self.identity.annotator_in(sent) or self.identity.newcomer()
-        return self.identity.set_cookie(annotator, scheme=scope["scheme"]).encode()

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labeler.chat import Receipt, Recorder
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, LabelerError, NotFound, StoreError
-from labeler.page.identity import Identity
+from labeler.page.recognition import visitor_in
 from labeler.page.wire import CompareGesture, Posted, ReasonGesture, VoteGesture, parse_posted
 
 PATH = "/api/gesture"
@@ -50,7 +50,6 @@ class Gestures:
 
     app: ASGIApp
     recorder: Recorder
-    identity: Identity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -65,14 +64,14 @@ class Gestures:
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, dict[str, Any]]:
         if scope["method"] != "POST":
             return 405, {"error": ONLY_POST}
-        annotator = self.identity.annotator_in(cookies_of(scope))
-        if annotator is None:
+        visitor = visitor_in(scope)
+        if visitor is None:
             return 401, {"error": NO_IDENTITY}
         body = await read(receive, MAX_BYTES)
         if body is None:
             return 413, {"error": TOO_LONG}
         try:
-            receipt = await asyncio.wrap_future(self._record(annotator, parse_posted(body)))
+            receipt = await asyncio.wrap_future(self._record(visitor.annotator_id, parse_posted(body)))
         except LabelerError as error:
             return status_of(error), {"error": str(error)}
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again
@@ -92,11 +91,6 @@ class Gestures:
                 return self.recorder.compare(
                     annotator, posted.nonce, posted.conversation, posted.message, posted.winner
                 )
-
-
-def cookies_of(scope: Scope) -> str:
-    """The ``Cookie`` headers of a request as one."""
-    return "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
 
 
 async def read(receive: Receive, limit: int) -> bytes | None:

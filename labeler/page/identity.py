@@ -32,11 +32,8 @@ class Identity:
 
     def annotator_in(self, cookie_header: str | None) -> str | None:
         """The annotator that a ``Cookie`` header proves, or ``None`` if it proves nobody."""
-        for pair in (cookie_header or "").split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == self.cookie_name:
-                return self._proven(value)
-        return None
+        value = cookie_in(cookie_header, self.cookie_name)
+        return None if value is None else self._proven(value)
 
     def newcomer(self) -> str:
         """A fresh annotator id."""
@@ -57,3 +54,12 @@ class Identity:
         mac = self._keyed.copy()
         mac.update(annotator_id.encode())
         return mac.hexdigest()[:MAC_HEX]
+
+
+def cookie_in(header: str | None, name: str) -> str | None:
+    """The value of the first cookie of this name in a ``Cookie`` header."""
+    for pair in (header or "").split(";"):
+        found, _, value = pair.strip().partition("=")
+        if found == name:
+            return value
+    return None

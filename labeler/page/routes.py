@@ -16,7 +16,7 @@ from labeler.chat import LISTED, Recorder
 from labeler.errors import LabelerError, StoreError
 from labeler.page.assets import FOR_EVER, Assets
 from labeler.page.gestures import NO_IDENTITY, status_of
-from labeler.page.identity import Identity
+from labeler.page.recognition import visitor_in
 
 AS_MANY = re.compile(r"[0-9]{1,6}")
 
@@ -26,7 +26,6 @@ class Routes:
     """Everything that the page serves beside Gradio."""
 
     recorder: Recorder
-    identity: Identity
     study: str
     boot_id: str
     health: Callable[[], dict[str, Any]]
@@ -39,19 +38,22 @@ class Routes:
         app.add_route(f"/{self.assets.base}/{{name}}", self.asset)
 
     async def alive(self, request: Request) -> Response:
-        """The pulse: which server process answers. A page that sees another one reloads itself."""
-        return answer({"boot": self.boot_id})
+        """The pulse: which server process answers, and to whom. A page that sees another one reloads itself."""
+        visitor = visitor_in(request.scope)
+        return answer({"boot": self.boot_id, "annotator": visitor.annotator_id if visitor else None})
 
     def me(self, request: Request) -> Response:
         """What the sidebar shows about the one who looks: id, counts and the latest ``?conversations=`` of theirs."""
-        annotator = self._annotator(request)
-        if annotator is None:
+        visitor = visitor_in(request.scope)
+        if visitor is None:
             return refused(401, NO_IDENTITY)
+        annotator = visitor.annotator_id
         most = request.query_params.get("conversations", "")
         try:
             listed, more = self.recorder.conversations(annotator, int(most) if AS_MANY.fullmatch(most) else LISTED)
             body = {
                 "annotator": annotator,
+                "name": visitor.name,
                 "progress": asdict(self.recorder.progress(annotator)),
                 "conversations": [asdict(each) for each in listed],
                 "more": more,
@@ -73,9 +75,6 @@ class Routes:
             return refused(404, "There is nothing here.")
         headers = {"cache-control": FOR_EVER, "content-encoding": "gzip"}
         return Response(asset.packed, media_type=asset.media_type, headers=headers)
-
-    def _annotator(self, request: Request) -> str | None:
-        return self.identity.annotator_in(request.headers.get("cookie"))
 
 
 def answer(body: dict[str, Any]) -> Response:

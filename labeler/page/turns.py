@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from labeler.chat import Claim, Recorder
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
-from labeler.page.identity import Identity
+from labeler.page.recognition import visitor_in
 from labeler.page.render import Echo, Frame, chat_update, hidden_element
 from labeler.page.toolkit import gr
 from labeler.page.wire import Turn, parse_turn
@@ -51,17 +51,17 @@ class Turns:
     """The handlers behind the page's Gradio events."""
 
     recorder: Recorder
-    identity: Identity
     boot_id: str
     _stamps: Iterator[int] = field(default_factory=itertools.count)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="page"))
 
     async def act(self, claims: Any, tab: Tab, request: gr.Request) -> AsyncIterator[Update]:
         """Apply one gesture and yield renders until no answer is being written in what the tab shows."""
-        annotator = self.identity.annotator_in(request.headers.get("cookie"))
-        if annotator is None:
+        visitor = visitor_in(request.request.scope if request.request else {})
+        if visitor is None:
             yield self._update(Frame(self.boot_id, "", None, _unknown(claims)))
             return
+        annotator = visitor.annotator_id
         conversation_id, echo = await self._in_thread(lambda: self._apply(annotator, claims))
         async for update in self._watch(tab, annotator, conversation_id, echo):
             yield update

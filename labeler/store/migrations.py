@@ -124,6 +124,34 @@ def m004_pushes(connection: Connection) -> None:
     )
 
 
+@step
+def m005_accounts(connection: Connection) -> None:
+    """Who may sign in, and whose sessions are over: see ``accounts.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE accounts (
+            name TEXT NOT NULL PRIMARY KEY,
+            annotator_id TEXT NOT NULL UNIQUE,
+            role TEXT NOT NULL,
+            made_at TEXT NOT NULL,
+            password TEXT,
+            subject TEXT UNIQUE,
+            disabled BOOLEAN NOT NULL,
+            epoch INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            locked_until TEXT
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE ended_sessions (
+            session TEXT NOT NULL PRIMARY KEY,
+            until TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 

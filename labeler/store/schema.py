@@ -3,13 +3,15 @@
 ``events`` is the log (append-only, the only truth). ``conversations`` and ``touches`` are derived from it, kept in the
 same transaction, and can be made anew at any time; so can ``spans``, what was found in texts that are published. They
 grow with conversations, not with events: what every append must pay for is the log itself and nothing else. ``pushes``
-remembers what was published where; lost, it is found anew by the next push.
+remembers what was published where; lost, it is found anew by the next push. ``accounts`` and ``ended_sessions`` say who
+may sign in: nothing derives them, and no dump of the log holds them.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -121,5 +123,29 @@ pushes = Table(
     Column("next_at", Text),
     Column("failures", Integer, nullable=False),
     Column("error", Text),
+    sqlite_with_rowid=False,
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("annotator_id", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("made_at", Text, nullable=False),
+    Column("password", Text),
+    Column("subject", Text, unique=True),
+    Column("disabled", Boolean, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", Text),
+    sqlite_with_rowid=False,
+)
+
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("until", Text, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -41,8 +41,7 @@ from labeler.core.events import (
     VoteCast,
 )
 from labeler.ids import event_id, uuid7
-from labeler.page import build_page
-from labeler.page.identity import Identity
+from labeler.page import Browsers, Identity, Instance, build_page
 from labeler.page.toolkit import gr
 from labeler.store import Store
 from labeler.study import Study, parse_study
@@ -105,9 +104,8 @@ def page_app(store: Store) -> FastAPI:
     for number in range(ANNOTATORS):
         store.append(history(number))
     recorder = Recorder(study(), store, {}, clock=lambda: AT)
-    return build_page(
-        recorder, study(), secrets=KEY, source_id=store.source_id, boot_id="bench", position=store.position
-    )
+    instance = Instance(store.source_id, "bench", lambda: {"position": store.position()})
+    return build_page(recorder, study(), instance, Browsers(Identity(KEY, store.source_id), "annotator"))
 
 
 def bare_app(store: Store) -> FastAPI:

@@ -73,7 +73,7 @@ def test_every_config_loads(path: Path) -> None:
 def test_the_default_study_needs_no_key_no_login_and_no_network() -> None:
     study = load_study(ROOT / "configs" / "local.yaml")
     assert [model.kind for model in study.models] == ["local"]
-    assert study.auth == "none"
+    assert study.auth.kind == "none"
     assert study.database_url.startswith("sqlite:///")
 
 

@@ -14,6 +14,7 @@ from tests.house import ROOT
 
 TOOLS = Path(sys.executable).parent
 NEIGHBOURS = {
+    "import argon2": "labeler/accounts/",
     "import sqlalchemy": "labeler/store/",
     "import gradio": "labeler/page/",
     "from huggingface_hub import HfApi": "labeler/hub/",

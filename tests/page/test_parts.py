@@ -33,6 +33,8 @@ from labeler.page.assets import Assets
 from labeler.page.document import Document
 from labeler.page.gestures import read, status_of
 from labeler.page.identity import Identity
+from labeler.page.pages import CHAT
+from labeler.page.recognition import Browsers
 from labeler.page.render import Echo, Frame, chat_messages, feedback, hidden_element
 from labeler.page.shield import CLOSED, same_origin
 from labeler.page.wire import CompareGesture, ReasonGesture, VoteGesture, parse_posted, parse_turn
@@ -221,7 +223,7 @@ def test_assets_are_named_by_what_they_hold(tmp_path: Path) -> None:
 
 
 def test_settings_cannot_end_their_script() -> None:
-    head = Assets({}, "page/0").head({"title": "</script><script>alert(1)</script>"})
+    head = Assets({}, "page/0").head({"title": "</script><script>alert(1)</script>"}, "start.js", "")
     assert "</script><script>alert" not in head
 
 
@@ -258,7 +260,8 @@ def test_only_the_document_gets_a_head_and_a_cookie() -> None:
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": path, "scheme": "https", "headers": []}
-        await Document(app, Identity(b"key", "source"), b"<ours>")(scope, None, send)  # type: ignore[arg-type]
+        document = Document(app, Browsers(Identity(b"key", "source"), "annotator"), [CHAT], lambda *_: b"<ours>")
+        await document(scope, None, send)  # type: ignore[arg-type]
         return dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent)
 
     headers, body = run(get("/"))

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
+from labeler.durations import later, seconds_between
 from labeler.errors import HubError, PackageError
 from labeler.export.crews import in_process
 from labeler.export.manifest import Manifest
 from labeler.hub import DatasetRepo, Patience, verify_remote
 from labeler.store import Store, utc_now
 from labeler.store.pushes import PushState, claim, push_state, push_states
-from labeler.syncing import HOLD_SECONDS, JITTER, Outlet, Pusher, Tempo, Turn, later, push_once, seconds_between
+from labeler.syncing import HOLD_SECONDS, JITTER, Outlet, Pusher, Tempo, Turn, push_once
 from tests.export import KEY, exported, judged, open_store, rows_of, study_of, tell
 from tests.hub.packages import rows_in
 from tests.hub_server import Account, Answer, Gate, Hold, HubServer, Lost

@@ -4,13 +4,14 @@
 // neither a lost connection nor a killed server nor a closed tab loses one. They go in order, one at a time; the nonce
 // makes a second delivery harmless.
 
-import { newNonce, perBrowser } from "./settings.js";
+import { at, newNonce, perBrowser, settings } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";
 import { changed, onChange, page, setAcknowledged, setWaiting } from "./view.js";
 
 const TIMEOUT_MS = 20_000; // longer than the store waits for a locked file
 const AGAIN_MS = 3000;
 const UNREACHABLE = "The server cannot be reached. It is kept in this browser and sent when the server is back.";
+const SIGNED_OUT = "You are signed out. It is kept in this browser and sent when you have signed in again.";
 const unkept = []; // entries that storage would not take: they live as long as the page
 const listeners = { delivered: [], unreachable: [] };
 let lastOrder = 0;
@@ -63,7 +64,7 @@ function refresh() {
 
 async function send(entry) {
   const { outcome: _, ...body } = entry;
-  const response = await fetch("api/gesture", {
+  const response = await fetch(at("api/gesture"), {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
@@ -84,6 +85,9 @@ async function deliverOne({ name, entry }) {
   if (reply.status === 200) {
     setAcknowledged(entry);
     drop(name, entry, "stored");
+  } else if (reply.status === 401 && settings.closed) {
+    setStatus("outbox", "lost", SIGNED_OUT);
+    return "later";
   } else if (reply.status >= 400 && reply.status < 500) {
     drop(name, entry, "refused");
   } else {

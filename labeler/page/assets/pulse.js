@@ -1,10 +1,11 @@
-// Is the server there, and is it the process that drew this page?
+// Is the server there, is it the process that drew this page, and does it still know who looks at it?
 //
 // A page whose server went away says so within seconds, click or no click. When it is back, under another boot id or
 // after a broken connection, votes are delivered first and the page then loads itself anew: Gradio would otherwise go
 // on as if nothing had happened and drop every gesture.
 
 import { deliver, onUnreachable } from "./outbox.js";
+import { at, settings } from "./settings.js";
 import { notice, setStatus } from "./status.js";
 import { page } from "./view.js";
 
@@ -24,9 +25,9 @@ export function onAway(listener) {
 }
 
 async function beat() {
-  const response = await fetch("api/alive", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await fetch(at("api/alive"), { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) throw new Error("not well");
-  return (await response.json()).boot;
+  return response.json();
 }
 
 function lost(error) {
@@ -39,8 +40,9 @@ function lost(error) {
   for (const listener of listeners) listener();
 }
 
-async function found(boot) {
+async function found({ boot, annotator }) {
   missed = 0;
+  if (settings.closed && page.annotator && annotator !== page.annotator) return window.location.reload();
   const other = page.boot !== null && boot !== page.boot;
   if (!away && !other) return;
   notice("The server is back. Loading where you were.");

@@ -2,6 +2,9 @@
 
 export const settings = JSON.parse(document.getElementById("labeler-settings").textContent);
 
+// An address of the server, from whatever page this is.
+export const at = (path) => `${settings.root}${path}`;
+
 export function kept(storage) {
   const prefix = `labeler/${settings.source}/`;
   return {

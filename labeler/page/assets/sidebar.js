@@ -3,7 +3,7 @@
 import { confirmThen } from "./dialogs.js";
 import { byId, make, mark, onRedraw } from "./dom.js";
 import { onDelivered } from "./outbox.js";
-import { perBrowser, settings } from "./settings.js";
+import { at, perBrowser, settings } from "./settings.js";
 import { ask, onEcho, openConversation } from "./turns.js";
 import { onChange, page } from "./view.js";
 
@@ -65,12 +65,19 @@ function identity() {
     "section",
     { class: "identity", "aria-labelledby": "identity-title" },
     make("h2", { id: "identity-title" }, "You"),
+    ...(facts.name ? [make("p", {}, make("strong", { id: "account-name" }, facts.name))] : []),
     make("p", {}, "Annotator ", make("code", { id: "annotator-id" }, facts.annotator)),
   );
+  if (settings.signs_out) section.append(make("button", { type: "button", id: "sign-out", onclick: signOut }, "Sign out"));
   if (settings.consent && !page.consent) {
     section.append(make("button", { type: "button", id: "withdraw", onclick: withdraw }, "Withdraw consent"));
   }
   return section;
+}
+
+async function signOut() {
+  await fetch(at("sign-out"), { method: "POST", redirect: "manual" });
+  window.location.reload();
 }
 
 async function withdraw() {
@@ -89,7 +96,7 @@ function draw() {
 
 async function load() {
   try {
-    const response = await fetch(`api/me?conversations=${most}`, { cache: "no-store" });
+    const response = await fetch(at(`api/me?conversations=${most}`), { cache: "no-store" });
     if (response.ok) facts = await response.json();
   } catch {
     return; // the pulse says what is wrong

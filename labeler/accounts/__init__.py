@@ -1,0 +1,9 @@
+"""Accounts: who may sign in, with which role, and who is signed in now."""
+
+from __future__ import annotations
+
+from labeler.accounts.book import Accounts, checked_name
+from labeler.accounts.passwords import LEAST_PASSWORD, Passwords, new_password
+from labeler.accounts.sessions import Session, Sessions
+
+__all__ = ["LEAST_PASSWORD", "Accounts", "Passwords", "Session", "Sessions", "checked_name", "new_password"]

@@ -1,0 +1,133 @@
+"""Who is signed in: a signed token that the browser keeps, and what makes it end before its time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labeler.core.roles import Visitor
+from labeler.durations import later
+from labeler.store import Store
+from labeler.store.accounts import Account, account_of, end_session, session_ended
+
+LIFETIME_SECONDS = 14 * 24 * 3600
+RENEW_SECONDS = 24 * 3600
+TRUSTED_SECONDS = 2.0  # how long another process's word (disabled, reset, another role) may take to be heard
+KEPT = 20_000
+MAC_HEX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a token says. ``expires_at`` is UTC as events have it."""
+
+    annotator_id: str
+    epoch: int
+    id: str
+    expires_at: str
+
+
+class Sessions:
+    """Gives out tokens and tells who a token stands for. Safe to call from any thread.
+
+    Args:
+        key: signs; whoever has it can be anybody.
+        clock: UTC now, as events have it.
+        monotonic: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: bytes,
+        *,
+        clock: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._monotonic = monotonic
+        # Every request is checked; a copy of a keyed state costs a tenth of keying it anew.
+        self._keyed = hmac.new(key, f"session\0{store.source_id}\0".encode(), hashlib.sha256)
+        self._known: OrderedDict[str, tuple[float, Visitor]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self, account: Account) -> str:
+        """A token for somebody who has just signed in."""
+        return self._token(account.annotator_id, account.epoch, secrets.token_hex(8))
+
+    def renewed(self, token: str) -> str | None:
+        """The same session for its full time again, if a day of it has passed; else None."""
+        session = self._read(token)
+        if session is None or session.expires_at > later(self._clock(), LIFETIME_SECONDS - RENEW_SECONDS):
+            return None
+        return self._token(session.annotator_id, session.epoch, session.id)
+
+    def visitor(self, token: str) -> Visitor | None:
+        """Who a token stands for, or None: it is forged, over, or its account is disabled or was reset.
+
+        Raises:
+            StoreError: the accounts cannot be read.
+        """
+        known = self._known.get(token)
+        if known is not None and known[0] > self._monotonic():
+            return known[1]
+        session = self._read(token)
+        if session is None or session_ended(self._store, session.id):
+            return None
+        account = account_of(self._store, session.annotator_id)
+        if account is None or account.disabled or account.epoch != session.epoch:
+            return None
+        visitor = Visitor(account.annotator_id, account.role, account.name)
+        self._keep(token, visitor)
+        return visitor
+
+    def end(self, token: str) -> None:
+        """Sign out: the token is good for nothing from now on, wherever it was copied to."""
+        session = self._read(token)
+        if session is not None:
+            # A renewal may have made a younger token of the same session.
+            until = later(self._clock(), LIFETIME_SECONDS)
+            end_session(self._store, session.id, now=self._clock(), until=until)
+        with self._lock:
+            for key in [key for key in self._known if session and key.split(".")[2] == session.id]:
+                del self._known[key]
+
+    def _keep(self, token: str, visitor: Visitor) -> None:
+        with self._lock:
+            self._known[token] = (self._monotonic() + TRUSTED_SECONDS, visitor)
+            self._known.move_to_end(token)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+    def _token(self, annotator_id: str, epoch: int, session: str) -> str:
+        expires_at = later(self._clock(), LIFETIME_SECONDS)
+        said = f"{annotator_id}.{epoch}.{session}.{_digits(expires_at)}"
+        return f"{said}.{self._mac(said)}"
+
+    def _read(self, token: str) -> Session | None:
+        """What a genuine token says that has not run out."""
+        said, _, mac = token.rpartition(".")
+        if not hmac.compare_digest(mac.encode(), self._mac(said).encode()):
+            return None
+        annotator_id, epoch, session, expires = said.split(".")
+        if expires < _digits(self._clock()):
+            return None
+        at = f"{expires[:4]}-{expires[4:6]}-{expires[6:8]}T{expires[8:10]}:{expires[10:12]}:{expires[12:14]}.000000Z"
+        return Session(annotator_id, int(epoch), session, at)
+
+    def _mac(self, said: str) -> str:
+        mac = self._keyed.copy()
+        mac.update(said.encode())
+        return mac.hexdigest()[:MAC_HEX]
+
+
+def _digits(at: str) -> str:
+    """A time to the second without punctuation, so that it sorts and stands in a cookie."""
+    return "".join(character for character in at[:19] if character.isdigit())
