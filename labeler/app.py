@@ -32,6 +32,7 @@ from labeler.page.recognition import Recognizer
 from labeler.store import Store, utc_now
 from labeler.store.pushes import push_state
 from labeler.study import Study
+from labeler.terminal import say
 
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
@@ -78,6 +79,8 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     if study.auth.kind == "none":
         return Browsers(Identity(cookie_secret(), store.source_id), anybody), None
     accounts = Accounts(store)
+    if not (study.auth.sign_up and study.auth.kind != "password") and not accounts.listed():
+        say("nobody can sign in yet; labeler users add NAME --role admin makes an account")
     if study.auth.kind == "header":
         proxies = [ipaddress.ip_network(proxy) for proxy in study.auth.proxies]
         return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up), None

@@ -56,6 +56,7 @@ class Served:
         line = self.process.stdout.readline()
         if not line.startswith("labeler: serving"):
             self.process.wait(READY_SECONDS)
+            self._close()
             raise AssertionError(f"it did not serve: {line!r} {''.join(self.errors)}")
         self.address = line.rsplit(" ", 1)[1].strip()
         self.port = int(self.address.rsplit(":", 1)[1])

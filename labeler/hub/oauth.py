@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
+from httpx2 import HTTPError
 from huggingface_hub import constants, parse_huggingface_oauth
 from huggingface_hub._oauth import _add_oauth_routes
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -63,7 +64,6 @@ class HubOAuth:
     def attach(self, app: FastAPI) -> None:
         """Add the routes that lead to the Hub and take who comes back."""
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415 - an extra
-        from httpx import HTTPError  # noqa: PLC0415
         from starlette.middleware.sessions import SessionMiddleware  # noqa: PLC0415
 
         app.add_middleware(
