@@ -76,16 +76,17 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     Raises:
         LabelerError: what signing in needs is not there.
     """
+    browsers = Identity(cookie_secret(), store.source_id)
     if study.auth.kind == "none":
-        return Browsers(Identity(cookie_secret(), store.source_id), anybody), None
+        return Browsers(browsers, anybody), None
     accounts = Accounts(store)
     if not (study.auth.sign_up and study.auth.kind != "password") and not accounts.listed():
         say("nobody can sign in yet; labeler users add NAME --role admin makes an account")
     if study.auth.kind == "header":
         proxies = [ipaddress.ip_network(proxy) for proxy in study.auth.proxies]
-        return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up), None
+        return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up, browsers), None
     sessions = Sessions(store, cookie_secret(), clock=utc_now)
-    recognizer = SignedIn(sessions, f"labeler_account_{store.source_id}")
+    recognizer = SignedIn(sessions, f"labeler_account_{store.source_id}", browsers)
     hub = hub_sign_in(cookie_secret(), environ) if study.auth.kind == "huggingface" else None
     return recognizer, Entrance(
         study.title, accounts, sessions, recognizer, pages_of(study), sign_up=study.auth.sign_up, hub=hub

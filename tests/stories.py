@@ -167,6 +167,11 @@ class Story(_Teller):
     def clears(self) -> Self:
         return self._tell(*gestures.clear(self.conversation))
 
+    def adopted_by(self, annotator_id: str) -> Self:
+        """Whoever began it signs in, and takes it over."""
+        self.teller = annotator_id
+        return self._tell(*gestures.adopt(self.conversation, annotator_id))
+
     # ── judgements ──
 
     def votes(self, value: int, name: str | None = None) -> Self:

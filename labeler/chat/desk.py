@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labeler.core.conversation import Conversation, apply, replay
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
@@ -49,6 +49,7 @@ class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
     ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
+    ``owner`` is whose conversation it is, where it is not the annotator's own.
     """
 
     annotator_id: str
@@ -56,6 +57,7 @@ class Gesture:
     conversation_id: str
     decide: Decide
     tries: int = APPEND_TRIES
+    owner: str = ""
 
 
 class Desk:
@@ -117,7 +119,7 @@ class Desk:
         ]
 
     def _append(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
-        with self.owned(gesture.annotator_id, gesture.conversation_id) as conversation:
+        with self.owned(gesture.owner or gesture.annotator_id, gesture.conversation_id) as conversation:
             payloads = gesture.decide(conversation)
             if payloads:
                 entry = self._entry(gesture.conversation_id)
@@ -153,9 +155,7 @@ class Desk:
             outcome.set_exception(SeqConflict(MOVED_ON) if isinstance(error, SeqConflict) else error)
 
     def _again(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
-        once_less = Gesture(
-            gesture.annotator_id, gesture.nonce, gesture.conversation_id, gesture.decide, gesture.tries - 1
-        )
+        once_less = replace(gesture, tries=gesture.tries - 1)
         try:
             self._append(once_less, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the one who waits

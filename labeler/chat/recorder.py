@@ -21,6 +21,7 @@ from labeler.chat.views import EMPTY, Listed, Progress, View, title_of, view_of
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, Payload, ReplyFinished, ReplyStarted, Winner
+from labeler.core.standing import standing_of
 from labeler.core.text import chat_messages
 from labeler.errors import ConsentNeeded, GestureRefused, NotFound, SeqConflict
 from labeler.ids import event_id, new_id, text_sha256
@@ -127,6 +128,38 @@ class Recorder:
             edits=kinds.get("answer_edited", 0),
             comparisons=kinds.get("compared", 0),
         )
+
+    # ── what one began before one signed in ──
+
+    def adoptable(self, annotator_id: str, former_id: str) -> int:
+        """How many conversations of ``former_id`` the annotator may take over: none if that one took anything back."""
+        if former_id == annotator_id or not self._standing(former_id):
+            return 0
+        return len(self._store.conversations_of(former_id))
+
+    def adopt(self, annotator_id: str, former_id: str) -> int:
+        """Take over what the same person began as ``former_id``. Returns how many conversations; a second time none.
+
+        Who ``former_id`` is, the caller has proven.
+        """
+        self._check_consent(annotator_id)
+        if not self.adoptable(annotator_id, former_id):
+            return 0
+        adopted = [self._adopted(annotator_id, former_id, one) for one in self._store.conversations_of(former_id)]
+        return sum(bool(events.result()) for events in adopted)
+
+    def _adopted(self, annotator_id: str, former_id: str, conversation_id: str) -> Future[list[Event]]:
+        def decide(conversation: Conversation) -> list[Payload]:
+            return gestures.adopt(conversation, annotator_id)
+
+        # Named like no client's nonce, so each is adopted once whoever asks again.
+        nonce = f"adopt:{conversation_id}"
+        return self._desk.append(Gesture(annotator_id, nonce, conversation_id, decide, owner=former_id))
+
+    def _standing(self, annotator_id: str) -> bool:
+        """Whether nothing that this annotator gave was taken back or excluded: another id is no way around that."""
+        standing = standing_of(self._store.load(annotator_id), consent_needed=False)
+        return standing.refusal(annotator_id) is None
 
     # ── gestures on the tip: of two tabs one wins ──
 
@@ -286,6 +319,9 @@ class Recorder:
 
     def _check(self, annotator_id: str, nonce: str) -> None:
         _check_nonce(nonce)
+        self._check_consent(annotator_id)
+
+    def _check_consent(self, annotator_id: str) -> None:
         if self._consents.needed(annotator_id):
             raise ConsentNeeded("Read and accept the consent text first; until then nothing is collected.")
 

@@ -23,7 +23,10 @@ def forget(
     config: Config = DEFAULT_CONFIG,
     database: Database = None,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", metavar="ID", help="Erase all they gave.", show_default=False)
+        str | None,
+        typer.Option(
+            "--annotator", metavar="ID", help="Erase all they gave; an account by its name.", show_default=False
+        ),
     ] = None,
     conversation: Annotated[
         str | None, typer.Option("--conversation", metavar="ID", help="Erase a conversation.", show_default=False)
@@ -55,7 +58,11 @@ def forget(
     from labeler.forgetting import Place, Wish  # noqa: PLC0415
 
     study = study_of(config, database).with_view(view)
-    wish = Wish("annotator", annotator, reason) if annotator else Wish("conversation", str(conversation), reason)
+    wish = (
+        Wish("annotator", _annotator_id(study, annotator), reason)
+        if annotator
+        else Wish("conversation", str(conversation), reason)
+    )
     where, crew = repo_of(study, repo) if push else None, crew_of(workers, scheduler)
     place = Place(package_of(study, out), key_here(), where, purge_history, crew, _siblings(study, out))
     receipt, path = _forgotten(study, wish, place)
@@ -73,6 +80,15 @@ def _forgotten(study: Study, wish: Wish, place: Place) -> tuple[Receipt, Path]:
 
     with log_of(study) as store, progress("erasing") as bar:
         return forget_everywhere(store, study, wish, place, clock=utc_now, report=lambda text: bar.at(text, 0, 0))
+
+
+def _annotator_id(study: Study, named: str) -> str:
+    """The annotator of an account's name, or the id as it was given."""
+    from labeler.accounts import Accounts  # noqa: PLC0415 - as every room
+
+    with log_of(study) as store:
+        found = {account.name: account.annotator_id for account in Accounts(store).listed()}
+    return found.get(named.casefold(), named)
 
 
 def _siblings(study: Study, out: Path | None) -> list[tuple[Study, Path]]:

@@ -7,14 +7,15 @@ ever removed: retry, edit and undo only move the visible path, which follows one
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from labeler.core.events import (
     AnswerEdited,
     AnswerSelected,
     Compared,
     ComparisonWithdrawn,
+    ConversationAdopted,
     ConversationCleared,
     ConversationStarted,
     Erased,
@@ -35,6 +36,7 @@ from labeler.errors import LogError
 
 Role = Literal["user", "assistant"]
 Origin = Literal["user", "model", "human_edit"]
+F = TypeVar("F", "VoteFact", "ReasonFact", "ComparisonFact", "UndoFact")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -393,6 +395,25 @@ def _cleared(conversation: Conversation, payload: ConversationCleared, event: Ne
     conversation.cleared = True
 
 
+def _adopted(conversation: Conversation, payload: ConversationAdopted, event: NewEvent) -> None:
+    """What one person gave under two ids is theirs under one: a vote that they change is no second opinion."""
+    if conversation.annotator_id != payload.former:
+        raise LogError(f"conversation {conversation.id}: event {event.event_id} adopts it from somebody else")
+
+    def renamed(facts: list[F]) -> list[F]:
+        mine = event.annotator_id
+        return [replace(fact, annotator_id=mine) if fact.annotator_id == payload.former else fact for fact in facts]
+
+    conversation.annotator_id = event.annotator_id
+    for message in conversation.messages.values():
+        if message.annotator_id == payload.former:
+            message.annotator_id = event.annotator_id
+    conversation.votes = renamed(conversation.votes)
+    conversation.reasons = renamed(conversation.reasons)
+    conversation.comparisons = renamed(conversation.comparisons)
+    conversation.undos = renamed(conversation.undos)
+
+
 def _span_reviewed(conversation: Conversation, payload: SpanReviewed, event: NewEvent) -> None:
     conversation.reviews.append(payload)
 
@@ -415,6 +436,7 @@ _FOLDS: dict[type[Payload], Any] = {
     ComparisonWithdrawn: _compared,
     TurnUndone: _turn_undone,
     ConversationCleared: _cleared,
+    ConversationAdopted: _adopted,
     SpanReviewed: _span_reviewed,
     Erased: _erased,
 }

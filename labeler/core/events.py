@@ -183,6 +183,17 @@ class ConversationCleared(Payload):
 
 
 @value(kw_only=True)
+class ConversationAdopted(Payload):
+    """An annotator took over a conversation of theirs that they had begun as ``former``, before they signed in.
+
+    From then on it is theirs, with all that ``former`` gave in it.
+    """
+
+    kind: ClassVar[str] = "conversation_adopted"
+    former: str
+
+
+@value(kw_only=True)
 class ConsentGiven(Payload):
     """The annotator accepted the study's consent text in this version."""
 
@@ -254,6 +265,7 @@ PAYLOADS: tuple[type[Payload], ...] = (
     ComparisonWithdrawn,
     TurnUndone,
     ConversationCleared,
+    ConversationAdopted,
     ConsentGiven,
     ConsentWithdrawn,
     AnnotatorExcluded,

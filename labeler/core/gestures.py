@@ -15,6 +15,7 @@ from labeler.core.events import (
     AnswerSelected,
     Compared,
     ComparisonWithdrawn,
+    ConversationAdopted,
     ConversationCleared,
     MessageSent,
     Payload,
@@ -113,6 +114,13 @@ def undo(conversation: Conversation) -> list[Payload]:
 def clear(conversation: Conversation) -> list[Payload]:
     """Close the conversation."""
     return [] if conversation.cleared or not conversation.messages else [ConversationCleared()]
+
+
+def adopt(conversation: Conversation, annotator_id: str) -> list[Payload]:
+    """Take over a conversation that one began before one signed in."""
+    if conversation.annotator_id == annotator_id:
+        return []
+    return [ConversationAdopted(former=conversation.annotator_id)]
 
 
 def select(conversation: Conversation, message_id: str) -> list[Payload]:

@@ -58,7 +58,7 @@ def build_page(
     assets = Assets.read()
     pages = pages_of(study, recognizer.anybody)
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
-    Routes(recorder, study.name, instance.boot_id, instance.health, assets).add_to(app)
+    Routes(recorder, recognizer, study.name, instance.boot_id, instance.health, assets).add_to(app)
     if entrance is not None:
         entrance.add_to(app, assets)
     heads = _Heads(study, instance.source_id, assets, pages, recognizer.anybody is None, entrance is not None)

@@ -42,6 +42,9 @@ class Recognizer(Protocol):
     def welcome(self, scope: Scope) -> tuple[Visitor | None, bytes | None]:
         """Who opens a page, and the cookie to give them with it, if any."""
 
+    def former(self, scope: Scope) -> str | None:
+        """The annotator that this browser was when nobody had to sign in, if it was one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Browsers:
@@ -59,6 +62,9 @@ class Browsers:
         visitor = self.visitor(scope) or Visitor(self.identity.newcomer(), self.anybody)
         return visitor, self.identity.set_cookie(visitor.annotator_id, scheme=scope["scheme"]).encode()
 
+    def former(self, scope: Scope) -> str | None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
@@ -66,6 +72,7 @@ class SignedIn:
 
     sessions: Sessions
     cookie_name: str
+    browsers: Identity
     anybody: Role | None = None
     sign_in: bool = True
 
@@ -77,6 +84,9 @@ class SignedIn:
         token = self.token(scope)
         renewed = None if token is None else self.sessions.renewed(token)
         return self.visitor(scope), None if renewed is None else session_cookie(self.cookie_name, renewed, scope)
+
+    def former(self, scope: Scope) -> str | None:
+        return self.browsers.annotator_in(cookies_of(scope))
 
     def token(self, scope: Scope) -> str | None:
         return cookie_in(cookies_of(scope), self.cookie_name)
@@ -90,6 +100,7 @@ class Vouched:
     header: bytes
     proxies: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
     sign_up: bool
+    browsers: Identity
     anybody: Role | None = None
     sign_in: bool = False
 
@@ -106,6 +117,9 @@ class Vouched:
 
     def welcome(self, scope: Scope) -> tuple[Visitor | None, bytes | None]:
         return self.visitor(scope), None
+
+    def former(self, scope: Scope) -> str | None:
+        return self.browsers.annotator_in(cookies_of(scope))
 
     def _trusted(self, scope: Scope) -> bool:
         client = scope.get("client")

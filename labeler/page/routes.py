@@ -16,7 +16,7 @@ from labeler.chat import LISTED, Recorder
 from labeler.errors import LabelerError, StoreError
 from labeler.page.assets import FOR_EVER, Assets
 from labeler.page.gestures import NO_IDENTITY, status_of
-from labeler.page.recognition import visitor_in
+from labeler.page.recognition import Recognizer, visitor_in
 
 AS_MANY = re.compile(r"[0-9]{1,6}")
 
@@ -26,6 +26,7 @@ class Routes:
     """Everything that the page serves beside Gradio."""
 
     recorder: Recorder
+    recognizer: Recognizer
     study: str
     boot_id: str
     health: Callable[[], dict[str, Any]]
@@ -34,6 +35,7 @@ class Routes:
     def add_to(self, app: FastAPI) -> None:
         app.add_route("/api/alive", self.alive)
         app.add_route("/api/me", self.me)
+        app.add_route("/api/adopt", self.adopt, methods=["POST"])
         app.add_route("/healthz", self.healthz)
         app.add_route(f"/{self.assets.base}/{{name}}", self.asset)
 
@@ -57,10 +59,25 @@ class Routes:
                 "progress": asdict(self.recorder.progress(annotator)),
                 "conversations": [asdict(each) for each in listed],
                 "more": more,
+                "adoptable": self._adoptable(request, annotator),
             }
         except LabelerError as error:
             return refused(status_of(error), str(error))
         return answer(body)
+
+    def adopt(self, request: Request) -> Response:
+        """Take over what this browser's annotator gave before they signed in."""
+        visitor, former = visitor_in(request.scope), self.recognizer.former(request.scope)
+        if visitor is None:
+            return refused(401, NO_IDENTITY)
+        try:
+            return answer({"adopted": self.recorder.adopt(visitor.annotator_id, former) if former else 0})
+        except LabelerError as error:
+            return refused(status_of(error), str(error))
+
+    def _adoptable(self, request: Request, annotator_id: str) -> int:
+        former = self.recognizer.former(request.scope)
+        return self.recorder.adoptable(annotator_id, former) if former else 0
 
     def healthz(self, request: Request) -> Response:
         """Whether the log can be read, how far it goes, and what else the study wants to be known."""

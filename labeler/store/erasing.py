@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from labeler.core.events import Erased, Event, Payload, SpanReviewed, body_json
 from labeler.core.references import dependents, texts_in
@@ -20,7 +20,7 @@ from labeler.ids import event_id, text_sha256
 from labeler.store import queries
 from labeler.store.beginning import STUDY_ANNOTATOR
 from labeler.store.rows import checked_at, event_from
-from labeler.store.schema import conversations, events, touches
+from labeler.store.schema import accounts, conversations, events, touches
 from labeler.store.spans import forget_spans
 from labeler.store.store import Store
 from labeler.store.writer import insert_rows
@@ -46,8 +46,8 @@ class Erasure:
 def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "") -> Erasure:
     """Overwrite the events of a conversation, or all that an annotator gave, in one transaction.
 
-    Of an annotator go the conversations that they began, whole, their own stream, and what they did in conversations of
-    others, with all that rests on it there (votes on an answer that they rewrote, say).
+    Of an annotator go the conversations that they began, whole, their own stream, their account, and what they did in
+    conversations of others, with all that rests on it there (votes on an answer that they rewrote, say).
 
     Raises:
         LogError: nobody and nothing has this id.
@@ -86,6 +86,8 @@ def truncate(store: Store, seconds: float = CHECKPOINT_SECONDS) -> None:
 
 # ── what goes ──
 
+_touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bindparam("id"))
+
 
 def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Event], list[str]]:
     """The events that go, tombstones among them, and the conversations that they are in."""
@@ -95,8 +97,12 @@ def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Eve
         return _stream(connection, id), [id]
     if id == STUDY_ANNOTATOR:
         raise LogError(f"{id}: this is the study itself, no annotator")
-    own = set(connection.scalars(select(conversations.c.conversation_id).where(conversations.c.annotator_id == id)))
-    touched = list(connection.scalars(select(touches.c.conversation_id).where(touches.c.annotator_id == id)))
+    # Who adopted a conversation is the person who began it: under either id it is their own.
+    began = events.c.position == conversations.c.first_position
+    theirs = or_(conversations.c.annotator_id == id, events.c.annotator_id == id)
+    touched = list(connection.scalars(_touched, {"id": id}))
+    owned = select(conversations.c.conversation_id).join(events, began)
+    own = set(connection.scalars(owned.where(theirs, conversations.c.conversation_id.in_(_touched)), {"id": id}))
     doomed = [event for event in _stream(connection, id) if not _announces(event)]
     streams: list[str] = []
     for stream_id in touched:
@@ -105,7 +111,9 @@ def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Eve
         if gone:
             streams.append(stream_id)
             doomed += gone
-    if not doomed:
+    # The name that they signed in with is theirs as well.
+    account = connection.execute(delete(accounts).where(accounts.c.annotator_id == id)).rowcount
+    if not (doomed or account):
         raise LogError(f"{id}: no annotator of this log has this id")
     return doomed, streams
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, Table, delete, except_, func, insert, select
+from sqlalchemy import Connection, Select, Table, delete, except_, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
-from labeler.core.events import ConversationStarted, Erased
+from labeler.core.events import ConversationAdopted, ConversationStarted, Erased
 from labeler.store.rows import Draft
-from labeler.store.schema import begins_conversation, conversations, events, touches
+from labeler.store.schema import adoptions, begins_conversation, conversations, events, touches
 
 # Who touched which stream.
 Touch = tuple[str, str]
@@ -33,6 +33,10 @@ def index(connection: Connection, rows: Sequence[Draft], first: int, known: Set[
     begun = [(position, row) for position, row in enumerate(rows, first) if _begins_conversation(row)]
     if begun:
         _number(connection, begun)
+    for row in rows:
+        if row[3] == ConversationAdopted.kind:
+            owned = conversations.c.conversation_id == row[1]
+            connection.execute(update(conversations).where(owned).values(annotator_id=row[5]))
     return touched
 
 
@@ -54,11 +58,23 @@ def _number(connection: Connection, begun: Sequence[tuple[int, Draft]]) -> None:
 
 # ── the same from the log alone: what the tables must hold ──
 
+_adoptions = events.alias()
+_owner = (
+    select(_adoptions.c.annotator_id)
+    .where(
+        _adoptions.c.conversation_id == events.c.conversation_id,
+        adoptions(_adoptions),
+    )
+    .order_by(_adoptions.c.seq.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+
 DERIVED: dict[Table, Select[Any]] = {
     conversations: select(
         (func.row_number().over(order_by=events.c.position) - 1).label("ordinal"),
         events.c.conversation_id,
-        events.c.annotator_id,
+        func.coalesce(_owner, events.c.annotator_id).label("annotator_id"),
         events.c.position.label("first_position"),
     ).where(begins_conversation),
     touches: select(events.c.annotator_id, events.c.conversation_id)

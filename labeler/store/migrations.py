@@ -152,6 +152,17 @@ def m005_accounts(connection: Connection) -> None:
     )
 
 
+@step
+def m006_owners(connection: Connection) -> None:
+    """Conversations change hands when whoever began them signs in."""
+    _run(
+        connection,
+        """
+        CREATE INDEX events_of_owners ON events (conversation_id, seq) WHERE kind IN ('conversation_adopted', 'erased')
+        """,
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 

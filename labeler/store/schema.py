@@ -13,6 +13,8 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    ColumnElement,
+    FromClause,
     Index,
     Integer,
     MetaData,
@@ -30,6 +32,7 @@ from labeler.core.events import (
     AnnotatorIncluded,
     ConsentGiven,
     ConsentWithdrawn,
+    ConversationAdopted,
     ConversationStarted,
     Erased,
 )
@@ -82,7 +85,21 @@ begins_conversation = and_(
     ),
 )
 
-# The conversations, numbered from 0 in the order of their first events, and who began each.
+
+def adoptions(table: FromClause) -> ColumnElement[bool]:
+    """What made a conversation somebody else's, be it a tombstone by now; the index's own condition stands first."""
+    erased_kind = type_coerce(table.c.body, JSON)["erased_kind"].as_string()
+    return and_(_of_owners(table), or_(table.c.kind != Erased.kind, erased_kind == ConversationAdopted.kind))
+
+
+def _of_owners(table: FromClause) -> ColumnElement[bool]:
+    kinds = (ConversationAdopted.kind, Erased.kind)
+    return table.c.kind.in_([literal_column(f"'{kind}'") for kind in kinds])
+
+
+events_of_owners = Index("events_of_owners", events.c.conversation_id, events.c.seq, sqlite_where=_of_owners(events))
+
+# The conversations, numbered from 0 in the order of their first events, and whose each is.
 conversations = Table(
     "conversations",
     metadata,

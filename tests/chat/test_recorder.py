@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -598,3 +599,61 @@ def test_an_annotator_whose_conversations_were_erased_begins_anew(chat: Chat, er
     chat.conversation_id = ""
     assert chat.ask("say: Hello again").text == "Hello again"
     assert chat.recorder.latest("ann") == chat.conversation_id
+
+
+# ── what was begun before signing in ──
+
+
+def test_an_account_takes_over_what_its_browser_began(chat: Chat, recorder: Recorder, store: Store) -> None:
+    answer = chat.ask("say: Hello")
+    chat.vote(answer.id, 1)
+    assert recorder.adoptable("account", "ann") == 1
+    assert recorder.adopt("account", "ann") == 1
+    view = recorder.view("account", chat.conversation_id)
+    assert [shown.vote for shown in view.shown] == [0, 1]
+    assert [one.id for one in recorder.conversations("account")[0]] == [chat.conversation_id]
+    assert recorder.conversations("ann") == ([], False)
+    with pytest.raises(NotFound):
+        recorder.view("ann", chat.conversation_id)
+    assert verify_log(store).problems == ()
+
+
+def test_what_is_adopted_goes_on_as_the_accounts(chat: Chat, recorder: Recorder) -> None:
+    chat.ask("say: Hello")
+    recorder.adopt("account", "ann")
+    chat.annotator = "account"
+    chat.ask("say: Again")
+    assert chat.texts() == ["say: Hello", "Hello", "say: Again", "Again"]
+
+
+def test_adopting_twice_stores_nothing_more(chat: Chat, recorder: Recorder, store: Store) -> None:
+    chat.ask("say: Hello")
+    recorder.adopt("account", "ann")
+    before = store.position()
+    assert recorder.adopt("account", "ann") == 0
+    assert recorder.adopt("another", "ann") == 0
+    assert recorder.adopt("account", "account") == 0
+    assert store.position() == before
+
+
+def test_what_was_withdrawn_does_not_come_back_under_another_id(server: ModelServer, store: Store) -> None:
+    study = study_for(server, consent={"version": "1", "text": "May we?"})
+    with open_models(study.models, {}) as models, closing(Recorder(study, store, models, clock=utc_now)) as recorder:
+        chat = Chat(recorder, store)
+        recorder.give_consent("ann", "n" * 16, "1")
+        chat.ask("say: Hello")
+        recorder.withdraw_consent("ann", "m" * 16)
+        recorder.give_consent("account", "a" * 16, "1")
+        assert recorder.adopt("account", "ann") == 0
+
+
+def test_nothing_is_adopted_before_the_account_has_consented(server: ModelServer, store: Store) -> None:
+    study = study_for(server, consent={"version": "1", "text": "May we?"})
+    with open_models(study.models, {}) as models, closing(Recorder(study, store, models, clock=utc_now)) as recorder:
+        chat = Chat(recorder, store)
+        recorder.give_consent("ann", "n" * 16, "1")
+        chat.ask("say: Hello")
+        with pytest.raises(ConsentNeeded):
+            recorder.adopt("account", "ann")
+        recorder.give_consent("account", "a" * 16, "1")
+        assert recorder.adopt("account", "ann") == 1

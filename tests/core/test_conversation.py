@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from labeler.core import gestures
 from labeler.core.conversation import Conversation, apply, replay
 from labeler.core.events import (
     AnswerEdited,
     AnswerSelected,
     Compared,
     ConsentGiven,
+    ConversationAdopted,
     Erased,
     Event,
     MessageSent,
@@ -298,3 +300,34 @@ def test_a_tombstone_keeps_its_place_and_says_nothing() -> None:
     conversation = replay(story.stream_id, [*story.events[:-1], erased])
     assert conversation.seq == 5
     assert conversation.votes == []
+
+
+# ── a conversation that changes hands ──
+
+
+def test_what_was_given_before_signing_in_is_the_accounts_afterwards() -> None:
+    story = told("browser").asks("Q").answers("A").likes().explains("Helpful").retries("B").better().undoes()
+    conversation = story.adopted_by("account").conversation
+    assert conversation.annotator_id == "account"
+    facts = [*conversation.messages.values(), *conversation.votes, *conversation.reasons]
+    assert {one.annotator_id for one in [*facts, *conversation.comparisons, *conversation.undos]} == {"account"}
+
+
+def test_a_vote_changed_after_signing_in_is_a_flip_and_no_second_opinion() -> None:
+    conversation = told("browser").asks("Q").answers("A").likes().adopted_by("account").dislikes().conversation
+    assert conversation.vote_of("account", "c1.a1") == -1
+    assert [fact.vote for fact in conversation.votes if fact.annotator_id == "account"] == [1, -1]
+
+
+def test_what_somebody_else_gave_in_it_stays_theirs() -> None:
+    story = told("browser").asks("Q").answers("A").by("guest").dislikes().adopted_by("account")
+    assert [fact.annotator_id for fact in story.conversation.votes] == ["guest"]
+
+
+def test_a_conversation_is_adopted_from_its_owner_only() -> None:
+    with pytest.raises(LogError, match="adopts it from somebody else"):
+        told("browser").asks("Q").answers("A").adds(ConversationAdopted(former="another"))
+
+
+def test_an_owner_adopts_nothing() -> None:
+    assert gestures.adopt(told("ann").conversation, "ann") == []

@@ -131,6 +131,7 @@ SCENES: dict[str, tuple[Callable[[], Story], Callable[[Story], Story]]] = {
     "Undo a rewrite": (lambda: asked().edits("No idea."), lambda story: story.undoes()),
     "Clear": (asked, lambda story: story.clears()),
     "New conversation": (asked, lambda story: story),
+    "Add to my account": (asked, lambda story: story.adopted_by("account")),
 }
 CONSENT = {
     "Accept the consent text": told_of("ann").consents(),

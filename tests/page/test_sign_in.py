@@ -284,6 +284,36 @@ def test_a_vote_of_whoever_was_signed_out_meanwhile_is_kept_and_sent_after_signi
     context.close()
 
 
+def test_work_from_before_there_were_accounts_is_added_to_the_account_of_who_did_it(
+    browser: Browser, model: ModelServer, tmp_path: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    with Served(tmp_path, study_of(model)) as served:
+        chat = Chat(page, served.address).open()
+        chat.send("say: Before accounts")
+        chat.press("Like")
+        expect(chat.status).to_have_text("Saved")
+        served.terminate()
+    with Served(tmp_path, study_of(model, auth="password"), port=served.port) as served:
+        users(served, "add", "ann", password=ANN)
+        page.goto(f"{served.address}/")
+        fill(page, "ann", ANN)
+        chat.ready()
+        expect(chat.conversations).to_have_count(0)
+        page.get_by_text("One conversation was begun in this browser").wait_for()
+        assert axe.faults(page) == []
+        page.get_by_role("button", name="Add to my account").click()
+        expect(chat.conversations).to_have_count(1)
+        expect(page.get_by_role("button", name="Add to my account")).to_have_count(0)
+        chat.conversations.first.click()
+        chat.expect_thumbs("Like")
+        chat.send("say: And after")
+        chat.expect_answers("Before accounts", "And after")
+    context.close()
+
+
 # ── behind a proxy that signs people in ──
 
 

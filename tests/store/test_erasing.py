@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labeler.accounts import Accounts
 from labeler.core.conversation import replay
 from labeler.core.events import AnswerEdited, Erased, VoteCast
 from labeler.errors import LogError, SeqConflict, StoreError
@@ -248,3 +249,33 @@ def test_whatever_two_people_did_one_can_be_erased(store: Store, seed: int) -> N
         for event in store.load("c1")
         if event.annotator_id == "zeb" and isinstance(event.payload, VoteCast | AnswerEdited)
     ]
+
+
+def test_erasing_an_account_erases_what_it_adopted(store: Store, path: Path) -> None:
+    tell(store, confided("zeb").adopted_by("account"), told("ann").asks("Why?").answers("So."))
+    erased(store, "annotator", "account")
+    assert {type(event.payload) for event in store.load("zeb-1")} == {Erased}
+    assert b"Zebedee" not in everything(path)
+    assert verify_log(store).problems == ()
+
+
+def test_the_one_who_began_it_can_still_be_erased_by_that_id(store: Store, path: Path) -> None:
+    tell(store, confided("zeb").adopted_by("account"))
+    erased(store, "annotator", "zeb")
+    assert b"Zebedee" not in everything(path)
+    assert verify_log(store).problems == ()
+
+
+def test_the_account_goes_with_what_was_given_under_it(store: Store, path: Path) -> None:
+    account = Accounts(store).add("zebedee.quux@mail", "annotator")
+    Accounts(store).add("ann", "annotator")
+    tell(store, confided(account.annotator_id))
+    erased(store, "annotator", account.annotator_id)
+    assert b"zebedee.quux" not in everything(path)
+    assert [one.name for one in Accounts(store).listed()] == ["ann"]
+
+
+def test_an_account_that_gave_nothing_can_be_erased(store: Store) -> None:
+    account = Accounts(store).add("zeb", "annotator")
+    assert erased(store, "annotator", account.annotator_id).events == 0
+    assert Accounts(store).listed() == []

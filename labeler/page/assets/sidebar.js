@@ -4,6 +4,7 @@ import { confirmThen } from "./dialogs.js";
 import { byId, make, mark, onRedraw } from "./dom.js";
 import { onDelivered } from "./outbox.js";
 import { at, perBrowser, settings } from "./settings.js";
+import { notice } from "./status.js";
 import { ask, onEcho, openConversation } from "./turns.js";
 import { onChange, page } from "./view.js";
 
@@ -68,11 +69,30 @@ function identity() {
     ...(facts.name ? [make("p", {}, make("strong", { id: "account-name" }, facts.name))] : []),
     make("p", {}, "Annotator ", make("code", { id: "annotator-id" }, facts.annotator)),
   );
+  section.append(...adoption());
   if (settings.signs_out) section.append(make("button", { type: "button", id: "sign-out", onclick: signOut }, "Sign out"));
   if (settings.consent && !page.consent) {
     section.append(make("button", { type: "button", id: "withdraw", onclick: withdraw }, "Withdraw consent"));
   }
   return section;
+}
+
+// Offered where somebody worked in this browser before there were accounts.
+function adoption() {
+  const count = facts.adoptable;
+  if (!count || page.consent) return [];
+  const what = count === 1 ? "One conversation was" : `${count} conversations were`;
+  return [
+    make("p", { class: "quiet" }, `${what} begun in this browser before anybody signed in. Was that you?`),
+    make("button", { type: "button", id: "adopt", onclick: adopt }, "Add to my account"),
+  ];
+}
+
+async function adopt() {
+  const response = await fetch(at("api/adopt"), { method: "POST" }).catch(() => null);
+  if (!response?.ok) return notice("That could not be stored. Try again.");
+  await load();
+  byId("conversations-title")?.parentElement.querySelector("a")?.focus();
 }
 
 async function signOut() {
