@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from labeler.core.conversation import ComparisonFact, Conversation, Message, VoteFact, replay
+from labeler.core.conversation import ComparisonFact, Conversation, Message, VoteFact
 from labeler.core.events import LogStarted
+from labeler.core.folding import replay
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of

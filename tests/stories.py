@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from labeler.core import gestures
-from labeler.core.conversation import Conversation, Message, apply
+from labeler.core.conversation import Conversation, Message
 from labeler.core.events import (
     AnnotatorExcluded,
     AnnotatorIncluded,
@@ -30,6 +30,7 @@ from labeler.core.events import (
     Status,
     Winner,
 )
+from labeler.core.folding import apply
 from labeler.ids import event_id, text_sha256
 
 BEGIN = datetime(2026, 11, 22, 10)

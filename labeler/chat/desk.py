@@ -14,8 +14,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from labeler.core.conversation import Conversation, apply, replay
+from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
+from labeler.core.folding import apply, replay
 from labeler.errors import NotFound, SeqConflict
 from labeler.ids import event_id
 from labeler.store import Store

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from labeler.core.conversation import replay
 from labeler.core.events import Erased
+from labeler.core.folding import replay
 from labeler.core.laws import Preflight
 from labeler.core.records import Derived, Exclusion
 from labeler.core.rules import REASONS, derive

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labeler.core.conversation import Conversation, replay
+from labeler.core.conversation import Conversation
 from labeler.core.events import NewEvent, SpanReviewed
+from labeler.core.folding import replay
 from labeler.core.redaction import Hit, hits_in
 from labeler.errors import LogError, SeqConflict, StudyError
 from labeler.ids import event_id, text_sha256

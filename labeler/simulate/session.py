@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from random import Random
 
 from labeler.core import gestures
-from labeler.core.conversation import Conversation, Message, apply
+from labeler.core.conversation import Conversation, Message
 from labeler.core.events import ConversationStarted, NewEvent, Payload, ReplyFinished, Status, Winner
+from labeler.core.folding import apply
 from labeler.ids import event_id
 from labeler.simulate import prose
 from labeler.simulate.world import HUMAN_STRENGTH, MODELS, SECOND, SPACING, Annotator, World, at, new_id, quality

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from labeler.core.conversation import Conversation, Message, replay
+from labeler.core.conversation import Conversation, Message
 from labeler.core.events import (
     ConversationStarted,
     Erased,
@@ -20,6 +20,7 @@ from labeler.core.events import (
     canonical_json,
     parse,
 )
+from labeler.core.folding import replay
 from labeler.errors import LogError
 from labeler.ids import text_sha256
 from labeler.store import queries

@@ -27,8 +27,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeler.core.conversation import replay
 from labeler.core.events import NewEvent
+from labeler.core.folding import replay
 from labeler.core.gestures import vote
 from labeler.export.crews import crew_of
 from labeler.export.exporter import export

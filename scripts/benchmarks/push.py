@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from huggingface_hub import constants
 
-from labeler.core.conversation import replay
 from labeler.core.events import NewEvent
+from labeler.core.folding import replay
 from labeler.core.gestures import vote
 from labeler.export.exporter import export
 from labeler.export.manifest import MANIFEST_PATH, Manifest

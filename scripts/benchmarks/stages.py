@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from labeler.core.conversation import replay
+from labeler.core.folding import replay
 from labeler.core.laws import Preflight
 from labeler.core.rules import derive
 from labeler.core.standing import standing_of

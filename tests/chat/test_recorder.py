@@ -11,9 +11,9 @@ from threading import Event
 import pytest
 
 from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder
-from labeler.core.conversation import replay
 from labeler.core.events import AnswerEdited, MessageSent, NewEvent, ReplyFinished, ReplyStarted
 from labeler.core.events import Event as StoredEvent
+from labeler.core.folding import replay
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.models import open_models
 from labeler.store import Store, utc_now

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from labeler.core import gestures
-from labeler.core.conversation import Conversation, apply, replay
+from labeler.core.conversation import Conversation
 from labeler.core.events import (
     AnswerEdited,
     AnswerSelected,
@@ -27,6 +27,7 @@ from labeler.core.events import (
     VoteCast,
     VoteWithdrawn,
 )
+from labeler.core.folding import apply, replay
 from labeler.errors import LogError
 from tests.histories import histories
 from tests.stories import Story, told

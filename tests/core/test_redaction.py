@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler.core.conversation import Conversation, replay
+from labeler.core.conversation import Conversation
+from labeler.core.folding import replay
 from labeler.core.redaction import WITHHELD, Span, apart, hits_in, redact, texts_of
 from labeler.core.rules import Options, derive
 from labeler.core.standing import Standing

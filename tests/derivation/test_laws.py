@@ -11,7 +11,6 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from labeler.core.conversation import replay
 from labeler.core.events import (
     AnswerEdited,
     Compared,
@@ -23,6 +22,7 @@ from labeler.core.events import (
     body_json,
     decode,
 )
+from labeler.core.folding import replay
 from labeler.core.records import Candidate, Demonstration, Derived, PreferencePair, Prompt, UnpairedPreference
 from labeler.core.rules import REASONS, RULES, Options, derive
 from labeler.core.standing import Standing

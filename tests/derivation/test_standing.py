@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from labeler.core.conversation import replay
 from labeler.core.events import AnswerEdited, Erased
+from labeler.core.folding import replay
 from labeler.core.standing import Standing, standing_of
 from tests.derivation import outcome
 from tests.stories import AnnotatorStory, Story, told, told_of

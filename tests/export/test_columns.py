@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeler.core.conversation import replay
+from labeler.core.folding import replay
 from labeler.core.records import SCHEMA_VERSION, UnpairedPreference
 from labeler.core.rules import Options, derive
 from labeler.core.standing import Standing

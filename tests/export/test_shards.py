@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler.core.conversation import replay
+from labeler.core.folding import replay
 from labeler.core.rules import Options, derive
 from labeler.core.standing import Standing
 from labeler.export import row_groups, shards

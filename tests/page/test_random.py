@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from labeler.core.conversation import replay
+from labeler.core.folding import replay
 from labeler.store import Store
 from tests.page.chat import Chat
 from tests.served import Served

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from labeler.accounts import Accounts
-from labeler.core.conversation import replay
 from labeler.core.events import AnswerEdited, Erased, VoteCast
+from labeler.core.folding import replay
 from labeler.errors import LogError, SeqConflict, StoreError
 from labeler.store import Store
 from labeler.store.erasing import Erasure, erase, truncate
