@@ -22,12 +22,12 @@ from uvicorn import Config, Server
 
 from labeler.accounts import Accounts, Sessions
 from labeler.beside import PusherBeside
-from labeler.chat import Recorder
+from labeler.chat import Comparer, Recorder, Writing
 from labeler.core.roles import Role
 from labeler.errors import LabelerError
 from labeler.hub import hub_sign_in, repo_here
 from labeler.models import open_models
-from labeler.page import Browsers, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
+from labeler.page import Browsers, Cases, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
 from labeler.page.recognition import Recognizer
 from labeler.store import Store, utc_now
 from labeler.store.pushes import push_state
@@ -63,11 +63,13 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(study.database_url))
         models = stack.enter_context(open_models(study.models, environ))
-        recorder = Recorder(study, store, models, clock=utc_now)
+        writing = Writing(study, store, models, clock=utc_now)
+        recorder = Recorder(writing)
+        cases = Cases(recorder, Comparer(writing) if "compare" in study.modes else None)
         stack.callback(recorder.close)
         instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
         recognizer, entrance = doors(study, store, environ, anybody)
-        yield App(study, store, recorder, build_page(recorder, study, instance, recognizer, entrance))
+        yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
 
 
 def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role) -> tuple[Recognizer, Entrance | None]:

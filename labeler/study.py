@@ -169,6 +169,14 @@ class Auth(_Strict):
         return self
 
 
+class Compare(_Strict):
+    """How models are drawn to answer side by side."""
+
+    draw: Literal["uniform", "least_seen"] = Field(
+        "uniform", description="every pair alike | the likelier the less often a pair was drawn"
+    )
+
+
 class Avatars(_Strict):
     user: Path | None = None
     assistant: Path | None = None
@@ -183,7 +191,8 @@ class Study(_Strict):
     system_prompt: str | None = None
     guidelines: str = ""
     avatars: Avatars = Avatars()
-    modes: tuple[Literal["chat"], ...] = ("chat",)
+    modes: tuple[Literal["chat", "compare"], ...] = Field(("chat",), min_length=1)
+    compare: Compare = Compare()
     vote_reasons: tuple[str, ...] = ()
     consent: Consent | None = None
     prompts: tuple[str, ...] = Field((), description="openers offered on an empty page")
@@ -238,6 +247,12 @@ class Study(_Strict):
         if len(set(values)) != len(values) or not all(value.strip() for value in values):
             raise ValueError("entries must be distinct and not empty")
         return values
+
+    @model_validator(mode="after")
+    def _enough_models(self) -> Study:
+        if "compare" in self.modes and len(self.models) < 2:
+            raise ValueError("modes: compare needs two models or more; add one, or leave compare out of modes")
+        return self
 
     @model_validator(mode="after")
     def _distinct_models(self) -> Study:

@@ -1,9 +1,26 @@
-"""The chat: gestures in, events appended, views out. The page talks to ``Recorder`` and to nothing below it."""
+"""What annotators do: gestures in, events appended, views out. The page talks to these and to nothing below them."""
 
 from __future__ import annotations
 
+from labeler.chat.comparer import Comparer
 from labeler.chat.desk import Receipt
-from labeler.chat.recorder import LISTED, MAX_COMMENT, Claim, Recorder
+from labeler.chat.pairs import PairShown, PairView
+from labeler.chat.recorder import LISTED, Recorder
 from labeler.chat.views import Listed, Progress, Shown, View
+from labeler.chat.writing import MAX_COMMENT, Claim, Writing
 
-__all__ = ["LISTED", "MAX_COMMENT", "Claim", "Listed", "Progress", "Receipt", "Recorder", "Shown", "View"]
+__all__ = [
+    "LISTED",
+    "MAX_COMMENT",
+    "Claim",
+    "Comparer",
+    "Listed",
+    "PairShown",
+    "PairView",
+    "Progress",
+    "Receipt",
+    "Recorder",
+    "Shown",
+    "View",
+    "Writing",
+]

@@ -90,20 +90,21 @@ class Reply:
 
 
 class Replies:
-    """All running replies, by conversation: at most one each."""
+    """All running replies, by conversation: those that one turn began."""
 
     def __init__(self) -> None:
-        self._running: dict[str, Reply] = {}
+        self._running: dict[str, dict[str, Reply]] = {}
         self._announced: set[str] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def of(self, conversation_id: str) -> Reply | None:
-        """The reply that runs in a conversation, if any."""
-        return self._running.get(conversation_id)
+    def of(self, conversation_id: str) -> dict[str, Reply]:
+        """The replies that run in a conversation, by message."""
+        with self._lock:
+            return dict(self._running.get(conversation_id, {}))
 
     def busy(self, conversation_id: str) -> bool:
-        """Whether a reply runs there, or a gesture that may begin one is being stored."""
+        """Whether a reply runs there, or a gesture that may begin some is being stored."""
         return conversation_id in self._running or conversation_id in self._announced
 
     def conversations(self) -> list[str]:
@@ -124,33 +125,42 @@ class Replies:
                 with self._lock:
                     self._announced.discard(conversation_id)
 
-    def start(self, reply: Reply) -> None:
-        """Begin to write; returns at once."""
+    def start(self, replies: Sequence[Reply]) -> None:
+        """Begin to write the replies of one turn; returns at once."""
         with self._lock:
-            self._running[reply.conversation_id] = reply
-        threading.Thread(target=self._run, args=(reply,), name=f"reply-{reply.message_id}", daemon=True).start()
+            for reply in replies:
+                self._running.setdefault(reply.conversation_id, {})[reply.message_id] = reply
+        for reply in replies:
+            threading.Thread(target=self._run, args=(reply,), name=f"reply-{reply.message_id}", daemon=True).start()
 
     def stop(self, conversation_id: str) -> None:
-        """End a running reply as stopped and store it with the text so far. Nothing runs: nothing happens.
+        """End running replies as stopped and store them with the text so far. Nothing runs: nothing happens.
 
         Raises:
-            StoreError: its end could not be stored; it stays and is tried again.
+            StoreError: an end could not be stored; it stays and is tried again.
         """
-        reply = self.of(conversation_id)
-        if reply is None or not _stopped(reply):
-            return
+        stopped = [reply for reply in self.of(conversation_id).values() if _stopped(reply)]
+        errors = [error for reply in stopped if (error := self._stored_soon(reply))]
+        if errors:
+            raise errors[0]
+
+    def _stored_soon(self, reply: Reply) -> StoreError | None:
         try:
             self._store(reply)
-        except StoreError:
+        except StoreError as error:
             threading.Thread(target=self._store_until_done, args=(reply,), daemon=True).start()
-            raise
+            return error
+        return None
 
     def close(self) -> None:
         """Stop all, and store every end that is not stored yet. What the store refuses now is lost with the process, as
         if it had been killed."""
         self._closing.set()
-        for reply in list(self._running.values()):
+        with self._lock:
+            running = [reply for replies in self._running.values() for reply in replies.values()]
+        for reply in running:  # all of them first: storing one may take as long as a locked file
             _stopped(reply)
+        for reply in running:
             with suppress(StoreError):  # unfinished in the log: it counts as failed
                 self._store(reply)
 
@@ -176,8 +186,11 @@ class Replies:
             reply.unsaved = str(error)
             raise
         with self._lock:
-            if self._running.get(reply.conversation_id) is reply:
-                del self._running[reply.conversation_id]
+            beside = self._running.get(reply.conversation_id, {})
+            if beside.get(reply.message_id) is reply:
+                del beside[reply.message_id]
+                if not beside:
+                    del self._running[reply.conversation_id]
 
 
 def _stopped(reply: Reply) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labeler.chat.replies import Reply
@@ -71,25 +72,25 @@ class Progress:
     comparisons: int
 
 
-def view_of(conversation: Conversation, reply: Reply | None, *, running: bool) -> View:
+def view_of(conversation: Conversation, replies: Mapping[str, Reply], *, running: bool) -> View:
     """The view of the annotator who began the conversation; a cleared one is empty.
 
-    ``running`` may be true a moment before ``reply`` is there: a reply is announced before it is stored.
+    ``running`` may be true a moment before ``replies`` are there: a reply is announced before it is stored.
     """
     if conversation.cleared:
         return EMPTY
-    shown = tuple(_shown(conversation, message, reply, running=running) for message in conversation.visible())
+    shown = tuple(_shown(conversation, message, replies, running=running) for message in conversation.visible())
     return View(conversation.id, conversation.turn_seq, running, shown)
 
 
-def _shown(conversation: Conversation, message: Message, reply: Reply | None, *, running: bool) -> Shown:
+def _shown(conversation: Conversation, message: Message, replies: Mapping[str, Reply], *, running: bool) -> Shown:
     me = conversation.annotator_id
     siblings = [sibling.id for sibling in conversation.siblings(message.id)]
     place = siblings.index(message.id)
     reason = conversation.reason_of(me, message.id)
     question = gestures.retry_question(conversation, message.id)
     standing = conversation.comparison_of(me, frozenset(answer.id for answer in question)) if question else None
-    text, status, error = _text_of(message, reply, running=running)
+    text, status, error = text_of(message, replies, running=running)
     return Shown(
         id=message.id,
         role=message.role,
@@ -109,13 +110,14 @@ def _shown(conversation: Conversation, message: Message, reply: Reply | None, *,
     )
 
 
-def _text_of(message: Message, reply: Reply | None, *, running: bool) -> tuple[str, str, str | None]:
+def text_of(message: Message, replies: Mapping[str, Reply], *, running: bool) -> tuple[str, str, str | None]:
     """Text, status and error line of a message, a running reply's as it is now."""
     if message.status is not None:
         return message.content, message.status, message.finished.error if message.finished else None
-    if reply is not None and reply.message_id == message.id:
+    reply = replies.get(message.id)
+    if reply is not None:
         return reply.text(), "writing", reply.unsaved
-    return ("", "writing", None) if running and reply is None else ("", "failed", LOST)
+    return ("", "writing", None) if running and not replies else ("", "failed", LOST)
 
 
 def title_of(opener: str) -> str:

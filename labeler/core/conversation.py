@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labeler.core.events import Compared, ConversationStarted, ReplyFinished, ReplyStarted, SpanReviewed, Status
+from labeler.core.events import (
+    Compared,
+    ConversationStarted,
+    PairDrawn,
+    ReplyFinished,
+    ReplyStarted,
+    SpanReviewed,
+    Status,
+)
 from labeler.core.values import value
 
 Role = Literal["user", "assistant"]
@@ -86,6 +94,16 @@ class ComparisonFact:
 
 
 @value()
+class PairFact:
+    """Two answers that are written side by side."""
+
+    drawn: PairDrawn
+    seq: int
+    at: str
+    event_id: str
+
+
+@value()
 class UndoFact:
     message_id: str
     answer_id: str | None
@@ -108,7 +126,8 @@ class Conversation:
     """The state of one conversation after ``seq`` events.
 
     ``turn_seq`` is the seq of the last event that moved the visible path: what a gesture on the tip must have seen.
-    ``active`` names the visible child of each node (``None`` stands for the root). A redactor says in ``opener`` what
+    ``active`` names the visible child of each node (``None`` stands for the root). ``pairs`` holds, by the message that
+    they answer, the answers that were drawn last to stand side by side. A redactor says in ``opener`` what
     the first message was before it changed it, and in ``blocked`` which messages must not be published, and why.
     """
 
@@ -126,6 +145,7 @@ class Conversation:
     votes: list[VoteFact] = field(default_factory=list)
     reasons: list[ReasonFact] = field(default_factory=list)
     comparisons: list[ComparisonFact] = field(default_factory=list)
+    pairs: dict[str, PairFact] = field(default_factory=dict)
     undos: list[UndoFact] = field(default_factory=list)
     selections: list[SelectionFact] = field(default_factory=list)
     reviews: list[SpanReviewed] = field(default_factory=list)

@@ -18,6 +18,7 @@ from labeler.errors import LogError
 Vote = Literal[1, -1]
 Status = Literal["complete", "stopped", "failed"]
 Winner = Literal["a", "b", "tie", "both_good", "both_bad"]
+Side = Literal["a", "b"]
 
 # Counts and measures have 32 bits, as in the exported columns: a larger number is none that a model's server counted.
 LARGEST = 2**31 - 1
@@ -75,6 +76,25 @@ class ReplyStarted(Payload):
     sampling: Mapping[str, Any]
     system_prompt_sha256: str | None
     retries: str | None = None
+
+
+@value(kw_only=True)
+class PairDrawn(Payload):
+    """Two models were drawn to answer ``message_id`` side by side, without their names.
+
+    ``left`` is the answer that stands on the left. ``propensity`` is the chance with which these two models were drawn
+    under ``policy``, whatever their order: statistics can undo by it that some pairs are drawn more often.
+    """
+
+    kind: ClassVar[str] = "pair_drawn"
+    message_id: str
+    answer_a: str
+    answer_b: str
+    model_a: str
+    model_b: str
+    left: Side
+    policy: str
+    propensity: float
 
 
 @value(kw_only=True)
@@ -144,10 +164,12 @@ class Compared(Payload):
     """The annotator compared two sibling answers; the last word on a pair stands.
 
     ``strength`` is 0 for ties, 1 to 3 for a preference. ``position`` says how the two were shown:
-    ``a_first`` and ``b_first`` one after the other, ``a_left`` and ``b_left`` side by side.
+    ``a_first`` and ``b_first`` one after the other, ``a_left`` and ``b_left`` side by side. Times are what the page
+    measured, in milliseconds: from when each answer was first in view, and from when both were there, to the choice.
     """
 
     kind: ClassVar[str] = "compared"
+    version: ClassVar[int] = 2
     message_a: str
     message_b: str
     winner: Winner
@@ -155,6 +177,9 @@ class Compared(Payload):
     position: str
     reasons: tuple[str, ...] = ()
     comment: str = ""
+    seen_a_ms: int | None = None
+    seen_b_ms: int | None = None
+    decision_ms: int | None = None
 
 
 @value(kw_only=True)
@@ -254,6 +279,7 @@ PAYLOADS: tuple[type[Payload], ...] = (
     LogStarted,
     ConversationStarted,
     MessageSent,
+    PairDrawn,
     ReplyStarted,
     ReplyFinished,
     AnswerEdited,
@@ -277,8 +303,14 @@ KINDS: Mapping[str, type[Payload]] = {payload.kind: payload for payload in PAYLO
 _FIELDS = {payload.kind: tuple(field.name for field in fields(payload)) for payload in PAYLOADS}
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
-# (kind, version) -> a function from that version's body to the next one's. Empty while every kind is at version 1.
-UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+def _untimed(body: dict[str, Any]) -> dict[str, Any]:
+    """Nobody measured how long a comparison took."""
+    return body | {"seen_a_ms": None, "seen_b_ms": None, "decision_ms": None}
+
+
+# (kind, version) -> a function from that version's body to the next one's.
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {(Compared.kind, 1): _untimed}
 
 
 @value(kw_only=True)

@@ -13,6 +13,7 @@ from labeler.core.conversation import (
     ComparisonFact,
     Conversation,
     Message,
+    PairFact,
     ReasonFact,
     SelectionFact,
     UndoFact,
@@ -29,6 +30,7 @@ from labeler.core.events import (
     Erased,
     MessageSent,
     NewEvent,
+    PairDrawn,
     Payload,
     ReasonGiven,
     ReplyFinished,
@@ -135,6 +137,12 @@ def _reply_started(conversation: Conversation, payload: ReplyStarted, event: New
         event_ids=(event.event_id,),
     )
     _add(conversation, message)
+
+
+def _pair_drawn(conversation: Conversation, payload: PairDrawn, event: NewEvent) -> None:
+    if conversation.messages[payload.message_id].role != "user":
+        raise LogError(f"conversation {conversation.id}: event {event.event_id} has a pair answer no message")
+    conversation.pairs[payload.message_id] = PairFact(payload, event.seq, event.at, event.event_id)
 
 
 def _reply_finished(conversation: Conversation, payload: ReplyFinished, event: NewEvent) -> None:
@@ -259,6 +267,7 @@ def _erased(conversation: Conversation, payload: Erased, event: NewEvent) -> Non
 _FOLDS: dict[type[Payload], Any] = {
     ConversationStarted: _started,
     MessageSent: _sent,
+    PairDrawn: _pair_drawn,
     ReplyStarted: _reply_started,
     ReplyFinished: _reply_finished,
     AnswerEdited: _answer_edited,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from labeler.core.events import AnswerEdited, Event, MessageSent, Payload, ReplyStarted
 
-_NAMING = ("message_id", "parent_id", "edits", "retries", "message_a", "message_b", "answer_id")
+_NAMING = ("message_id", "parent_id", "edits", "retries", "message_a", "message_b", "answer_id", "answer_a", "answer_b")
 _MAKING = (MessageSent, ReplyStarted, AnswerEdited)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from labeler.chat import LISTED, MAX_COMMENT, Recorder
+from labeler.chat import LISTED, MAX_COMMENT, Comparer, Recorder
 from labeler.core.roles import Visitor
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
+from labeler.page.comparing import CompareScreen, build_compare
 from labeler.page.document import Document
 from labeler.page.entrance import Entrance, HubSignIn
 from labeler.page.gate import Gate
@@ -21,12 +22,24 @@ from labeler.page.identity import Identity
 from labeler.page.pages import Page, open_to, pages_of
 from labeler.page.recognition import Browsers, Recognition, Recognizer, SignedIn, Vouched, visitor_in
 from labeler.page.routes import Routes
+from labeler.page.screens import ChatScreen, Screen
 from labeler.page.shield import Shield
 from labeler.page.toolkit import gr
 from labeler.page.turns import Turns
 from labeler.study import Study
 
-__all__ = ["Browsers", "Entrance", "HubSignIn", "Identity", "Instance", "SignedIn", "Vouched", "build_page", "pages_of"]
+__all__ = [
+    "Browsers",
+    "Cases",
+    "Entrance",
+    "HubSignIn",
+    "Identity",
+    "Instance",
+    "SignedIn",
+    "Vouched",
+    "build_page",
+    "pages_of",
+]
 BODY_OVERHEAD = 64 * 1024
 BYTES_PER_CHAR = 12  # a character outside the basic plane is two escapes of six bytes in JSON
 
@@ -46,8 +59,16 @@ class Instance:
     health: Callable[[], dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The use-cases behind the pages, as far as the study has pages for them."""
+
+    recorder: Recorder
+    comparer: Comparer | None = None
+
+
 def build_page(
-    recorder: Recorder, study: Study, instance: Instance, recognizer: Recognizer, entrance: Entrance | None = None
+    cases: Cases, study: Study, instance: Instance, recognizer: Recognizer, entrance: Entrance | None = None
 ) -> FastAPI:
     """The pages as one ASGI application.
 
@@ -58,15 +79,24 @@ def build_page(
     assets = Assets.read()
     pages = pages_of(study, recognizer.anybody)
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
-    Routes(recorder, recognizer, study.name, instance.boot_id, instance.health, assets).add_to(app)
+    Routes(cases.recorder, recognizer, study.name, instance.boot_id, instance.health, assets).add_to(app)
     if entrance is not None:
         entrance.add_to(app, assets)
     heads = _Heads(study, instance.source_id, assets, pages, recognizer.anybody is None, entrance is not None)
-    _wrap(app, recorder, recognizer, heads)
-    blocks = {"chat": lambda: build_blocks(study, Turns(recorder, instance.boot_id))}
+    _wrap(app, cases, recognizer, heads)
     for page in sorted(pages, key=lambda page: page.path == "/"):  # the root takes what the others leave
-        _mount(app, page, blocks[page.key](), checked=recognizer.anybody is None)
+        _mount(app, page, _blocks(page, study, cases, instance.boot_id), checked=recognizer.anybody is None)
     return app
+
+
+def _blocks(page: Page, study: Study, cases: Cases, boot_id: str) -> gr.Blocks:
+    def turns(screen: Screen) -> Turns:
+        return Turns(screen, cases.recorder.consent_needed, boot_id)
+
+    if page.key == "compare":
+        assert cases.comparer is not None
+        return build_compare(study, turns(CompareScreen(cases.recorder, cases.comparer)))
+    return build_blocks(study, turns(ChatScreen(cases.recorder)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +111,7 @@ class _Heads:
     signs_out: bool
 
     def __call__(self, page: Page, visitor: Visitor | None) -> bytes:
-        return self.assets.head(self._settings(page, visitor), "start.js", page.up).encode()
+        return self.assets.head(self._settings(page, visitor), f"{page.key}.js", page.up).encode()
 
     def _settings(self, page: Page, visitor: Visitor | None) -> dict[str, Any]:
         """What the browser script must know before the first answer of the server."""
@@ -104,12 +134,12 @@ class _Heads:
         }
 
 
-def _wrap(app: FastAPI, recorder: Recorder, recognizer: Recognizer, heads: _Heads) -> None:
+def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads) -> None:
     """What stands before the routes; the last one added stands before all others."""
     # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Document, recognizer=recognizer, pages=heads.pages, head=heads)
-    app.add_middleware(Gestures, recorder=recorder)
+    app.add_middleware(Gestures, recorder=cases.recorder, comparer=cases.comparer)
     app.add_middleware(Gate, pages=heads.pages, recognizer=recognizer, base=heads.assets.base)
     app.add_middleware(Recognition, recognizer=recognizer)
     app.add_middleware(Shield, max_body=BODY_OVERHEAD + BYTES_PER_CHAR * heads.study.max_message_chars)

@@ -56,11 +56,13 @@ class Assets:
         """
         known = json.dumps(settings).replace("<", "\\u003c")
         base = f"{up}{self.base}"
+        sheets = [name for name in ("page.css", entry.replace(".js", ".css")) if name in self.files]
+        styles = "".join(f'<link rel="stylesheet" href="{base}/{name}">' for name in sheets)
         modules = [name for name in self.files if name.endswith(".js")]
         preloads = "".join(f'<link rel="modulepreload" href="{base}/{name}">' for name in modules)
         return (
             f'<script type="application/json" id="labeler-settings">{known}</script>'
-            f'<link rel="stylesheet" href="{base}/page.css">'
+            f"{styles}"
             f'<link rel="icon" type="image/svg+xml" href="{base}/mark.svg">'
             f'<script type="module" src="{base}/{entry}"></script>{preloads}'
         )

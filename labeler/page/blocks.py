@@ -41,8 +41,8 @@ def build_blocks(study: Study, turns: Turns) -> gr.Blocks:
     """The page as Gradio blocks, wired to its handlers."""
     blocks = gr.Blocks(title=study.title, analytics_enabled=False, fill_height=True, fill_width=True)
     with blocks:
-        _sidebar(study)
-        _consent_screen(study)
+        sidebar(study)
+        consent_screen(study)
         parts = _chat(study)
         _wire(blocks, parts, turns)
     return blocks
@@ -58,7 +58,7 @@ def theme() -> gr.Theme:
     )
 
 
-def _sidebar(study: Study) -> None:
+def sidebar(study: Study) -> None:
     # It starts closed, and the script opens it where there is room: Gradio's own start would cover a phone's page.
     with gr.Sidebar(open=False, width=300, elem_id="sidebar"):
         gr.HTML('<div id="sidebar-top"></div>', elem_id="sidebar-head", **BARE)
@@ -68,7 +68,7 @@ def _sidebar(study: Study) -> None:
         gr.HTML('<div id="sidebar-facts"></div>', elem_id="sidebar-rest", **BARE)
 
 
-def _consent_screen(study: Study) -> None:
+def consent_screen(study: Study) -> None:
     if study.consent is None:
         return
     with gr.Column(elem_id="consent"):
@@ -97,25 +97,31 @@ def _chat(study: Study) -> Parts:
             allow_file_downloads=False,
             latex_delimiters=MATHS,
         )
-        with gr.Column(elem_id="composer"):
-            gr.Textbox(
-                label="Your message",
-                show_label=False,
-                container=False,
-                lines=1,
-                max_lines=12,
-                placeholder="Write a message",
-                elem_id="box",
-            )
-            with gr.Row(elem_id="actions"):
-                buttons = {
-                    "new": gr.Button("New conversation", elem_id="new", size="sm"),
-                    "stop": gr.Button("Stop", elem_id="stop", size="sm"),
-                    "send": gr.Button("Send", elem_id="send", variant="primary", size="sm"),
-                }
+        buttons = composer()
         gr.HTML('<div id="status-line"></div>', elem_id="status", **BARE)
         bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, **BARE)
     return Parts(chat, bridge, buttons)
+
+
+def composer() -> dict[str, Any]:
+    """The message box and its buttons."""
+    with gr.Column(elem_id="composer"):
+        gr.Textbox(
+            label="Your message",
+            show_label=False,
+            container=False,
+            lines=1,
+            max_lines=12,
+            placeholder="Write a message",
+            elem_id="box",
+        )
+        with gr.Row(elem_id="actions"):
+            buttons = {
+                "new": gr.Button("New conversation", elem_id="new", size="sm"),
+                "stop": gr.Button("Stop", elem_id="stop", size="sm"),
+                "send": gr.Button("Send", elem_id="send", variant="primary", size="sm"),
+            }
+    return buttons
 
 
 def _wire(blocks: gr.Blocks, parts: Parts, turns: Turns) -> None:

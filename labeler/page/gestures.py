@@ -16,10 +16,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from labeler.chat import Receipt, Recorder
+from labeler.chat import Comparer, Receipt, Recorder
+from labeler.core.choosing import Times, Verdict
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, LabelerError, NotFound, StoreError
 from labeler.page.recognition import visitor_in
-from labeler.page.wire import CompareGesture, Posted, ReasonGesture, VoteGesture, parse_posted
+from labeler.page.wire import ChooseGesture, CompareGesture, Posted, ReasonGesture, VoteGesture, parse_posted
 
 PATH = "/api/gesture"
 MAX_BYTES = 64 * 1024
@@ -50,6 +51,7 @@ class Gestures:
 
     app: ASGIApp
     recorder: Recorder
+    comparer: Comparer | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -91,6 +93,15 @@ class Gestures:
                 return self.recorder.compare(
                     annotator, posted.nonce, posted.conversation, posted.message, posted.winner
                 )
+            case ChooseGesture():
+                return self._choose(annotator, posted)
+
+    def _choose(self, annotator: str, posted: ChooseGesture) -> Future[Receipt]:
+        if self.comparer is None:
+            raise GestureRefused("This study compares nothing side by side. Reload the page.")
+        times = Times(seen_left=posted.seen_left, seen_right=posted.seen_right, decision=posted.decision)
+        verdict = Verdict(choice=posted.choice, reasons=posted.reasons, comment=posted.comment.strip(), times=times)
+        return self.comparer.choose(annotator, posted.nonce, posted.conversation, posted.message, verdict)
 
 
 async def read(receive: Receive, limit: int) -> bytes | None:

@@ -25,7 +25,8 @@ class Page:
 
 
 CHAT = Page("chat", "Chat", "/", EVERYBODY)
-PAGES: Sequence[Page] = (CHAT,)
+COMPARE = Page("compare", "Compare", "/compare/", EVERYBODY)
+PAGES: Sequence[Page] = (CHAT, COMPARE)
 
 
 def pages_of(study: Study, anybody: Role | None = None) -> tuple[Page, ...]:

@@ -40,7 +40,7 @@ class Frame:
 
     boot: str
     annotator: str
-    view: View | None
+    view: Any
     echo: Echo
     consent: Consent | None = None
 
@@ -60,14 +60,12 @@ def chat_messages(shown: Sequence[Shown]) -> list[dict[str, Any]]:
 
     Text goes in as a list of parts: Gradio strips the indentation of plain strings, which would break code blocks.
     """
-    return [
-        {
-            "role": message.role,
-            "content": [{"type": "text", "text": message.text}],
-            "metadata": {"id": message.id},
-        }
-        for message in shown
-    ]
+    return [text_message(message.id, message.role, message.text) for message in shown]
+
+
+def text_message(message_id: str, role: str, text: str) -> dict[str, Any]:
+    """One message, found again in the browser by its id."""
+    return {"role": role, "content": [{"type": "text", "text": text}], "metadata": {"id": message_id}}
 
 
 def feedback(shown: Sequence[Shown]) -> list[str | None]:
@@ -75,24 +73,26 @@ def feedback(shown: Sequence[Shown]) -> list[str | None]:
     return [THUMBS[message.vote] for message in shown if message.role == "assistant"]
 
 
-def facts(frame: Frame, stamp: int) -> dict[str, Any]:
+def facts(frame: Frame, stamp: int, view: dict[str, Any] | None) -> dict[str, Any]:
     """What the browser script needs to know. ``stamp`` grows with every render of a server process."""
-    known = {
+    return {
         "boot": frame.boot,
         "stamp": stamp,
         "annotator": frame.annotator,
         "consent": frame.consent.version if frame.consent else None,
         "echo": asdict(frame.echo),
-        "view": None,
+        "view": view,
     }
-    if frame.view is not None:
-        known["view"] = {
-            "conversation": frame.view.conversation_id,
-            "turn_seq": frame.view.turn_seq,
-            "running": frame.view.running,
-            "messages": [_message_facts(message) for message in frame.view.shown],
-        }
-    return known
+
+
+def view_facts(view: View) -> dict[str, Any]:
+    """The same of a conversation in the chat."""
+    return {
+        "conversation": view.conversation_id,
+        "turn_seq": view.turn_seq,
+        "running": view.running,
+        "messages": [_message_facts(message) for message in view.shown],
+    }
 
 
 def _message_facts(message: Shown) -> dict[str, Any]:
@@ -115,6 +115,6 @@ def _message_facts(message: Shown) -> dict[str, Any]:
     }
 
 
-def hidden_element(frame: Frame, stamp: int) -> str:
-    """The facts as an element that nobody sees, inert whatever the texts hold."""
-    return f'<i hidden data-view="{html.escape(json.dumps(facts(frame, stamp)))}"></i>'
+def hidden_element(known: dict[str, Any]) -> str:
+    """Facts as an element that nobody sees, inert whatever the texts hold."""
+    return f'<i hidden data-view="{html.escape(json.dumps(known))}"></i>'

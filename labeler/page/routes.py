@@ -52,7 +52,10 @@ class Routes:
         annotator = visitor.annotator_id
         most = request.query_params.get("conversations", "")
         try:
-            listed, more = self.recorder.conversations(annotator, int(most) if AS_MANY.fullmatch(most) else LISTED)
+            mode = request.query_params.get("mode", "chat")
+            listed, more = self.recorder.conversations(
+                annotator, int(most) if AS_MANY.fullmatch(most) else LISTED, mode
+            )
             body = {
                 "annotator": annotator,
                 "name": visitor.name,

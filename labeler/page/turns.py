@@ -15,12 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from labeler.chat import Claim, Recorder
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
+from labeler.page.pacing import Pace
 from labeler.page.recognition import visitor_in
-from labeler.page.render import Echo, Frame, chat_update, hidden_element
+from labeler.page.render import Echo, Frame
+from labeler.page.screens import Screen
 from labeler.page.toolkit import gr
 from labeler.page.wire import Turn, parse_turn
+from labeler.study import Consent
 
 WATCH_SECONDS = 0.2
 THREADS = 32
@@ -28,7 +30,7 @@ NO_COOKIE = "This browser keeps no cookies for this page, so nothing can be stor
 BROKEN = "Something went wrong on the server. Nothing was stored; reload the page and try again."
 
 T = TypeVar("T")
-Update = tuple[dict[str, Any], str]
+Update = tuple[Any, ...]
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,6 +40,7 @@ class Tab:
 
     watcher: int = 0
     conversation_id: str = ""
+    pace: Pace = field(default_factory=Pace)
 
     def take(self, conversation_id: str) -> int:
         """Become the tab's watcher; older ones find out at their next look."""
@@ -48,9 +51,10 @@ class Tab:
 
 @dataclass(slots=True)
 class Turns:
-    """The handlers behind the page's Gradio events."""
+    """The handlers behind a page's Gradio events. ``consent_needed`` tells what an annotator has to accept first."""
 
-    recorder: Recorder
+    screen: Screen
+    consent_needed: Callable[[str], Consent | None]
     boot_id: str
     _stamps: Iterator[int] = field(default_factory=itertools.count)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="page"))
@@ -73,7 +77,7 @@ class Turns:
         turn = Turn(kind="open")
         try:
             turn = parse_turn(claims)
-            conversation_id, text = _APPLIED[turn.kind](self.recorder, annotator, turn)
+            conversation_id, text = self.screen.apply(annotator, turn)
             return conversation_id, Echo(turn.nonce, turn.kind, text=text)
         except (StoreError, GestureRefused) as error:
             again = isinstance(error, StoreError) and not isinstance(error, SeqConflict)
@@ -86,37 +90,40 @@ class Turns:
     def _standing(self, annotator: str, turn: Turn) -> str:
         """What to show after a failure: the conversation the page was in, if it is theirs."""
         try:
-            return _opened(self.recorder, annotator, turn)[0]
+            return self.screen.latest(annotator, turn)
         except LabelerError:
             return ""
 
     # ── watching ──
 
     async def _watch(self, tab: Tab, annotator: str, conversation_id: str, echo: Echo) -> AsyncIterator[Update]:
-        mine = tab.take(conversation_id)
+        mine, pace = tab.take(conversation_id), tab.pace
         before: Frame | None = None
         while True:
-            frame = await self._in_thread(lambda: self._frame(annotator, conversation_id, echo))
+            frame, more = await self._in_thread(lambda: self._frame(annotator, conversation_id, echo, pace))
             if tab.watcher != mine:
-                yield self._update(await self._in_thread(lambda: self._frame(annotator, tab.conversation_id, echo)))
+                current = await self._in_thread(lambda: self._frame(annotator, tab.conversation_id, echo, pace))
+                yield self._update(current[0])
                 return
             if frame != before:
                 yield self._update(frame)
                 before = frame
-            if frame.view is None or not frame.view.running:
+            if not more:
                 return
             await asyncio.sleep(WATCH_SECONDS)
 
-    def _frame(self, annotator: str, conversation_id: str, echo: Echo) -> Frame:
+    def _frame(self, annotator: str, conversation_id: str, echo: Echo, pace: Pace) -> tuple[Frame, bool]:
+        """What to show now, and whether that will change by itself."""
         try:
-            consent = self.recorder.consent_needed(annotator)
-            view = self.recorder.view(annotator, "" if consent else conversation_id)
-            return Frame(self.boot_id, annotator, view, echo, consent)
+            consent = self.consent_needed(annotator)
+            view, more = self.screen.look(annotator, "" if consent else conversation_id, pace)
+            return Frame(self.boot_id, annotator, view, echo, consent), more
         except LabelerError as error:
-            return Frame(self.boot_id, annotator, None, Echo(echo.nonce, echo.kind, ok=False, line=str(error)))
+            told = Echo(echo.nonce, echo.kind, ok=False, line=str(error))
+            return Frame(self.boot_id, annotator, None, told), False
 
     def _update(self, frame: Frame) -> Update:
-        return chat_update(frame), hidden_element(frame, next(self._stamps))
+        return self.screen.draw(frame, next(self._stamps))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -129,84 +136,3 @@ def _unknown(claims: object) -> Echo:
     except GestureRefused:
         turn = Turn(kind="open")
     return Echo(turn.nonce, turn.kind, ok=False, line=NO_COOKIE)
-
-
-# ── one function a kind: applies it and says which conversation to show, and what goes into the message box ──
-
-Applied = tuple[str, str]
-
-
-def _claim(turn: Turn) -> Claim:
-    return Claim(turn.conversation or "", turn.turn_seq, turn.nonce)
-
-
-def _opened(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    """Open what the page names; a page that names nothing gets the conversation used last."""
-    if turn.conversation is None:
-        return recorder.latest(annotator), ""
-    return recorder.opened(annotator, turn.conversation), ""
-
-
-def _new(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    if turn.conversation:
-        recorder.stop(annotator, turn.conversation)
-    return "", ""
-
-
-def _sent(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    return recorder.send(annotator, _claim(turn), turn.text), ""
-
-
-def _retried(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    recorder.retry(annotator, _claim(turn))
-    return turn.conversation or "", ""
-
-
-def _edited(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    recorder.edit(annotator, _claim(turn), turn.message, turn.text)
-    return turn.conversation or "", ""
-
-
-def _undone(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    return turn.conversation or "", recorder.undo(annotator, _claim(turn))
-
-
-def _cleared(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    recorder.clear(annotator, _claim(turn))
-    return "", ""
-
-
-def _selected(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    recorder.select(annotator, _claim(turn), turn.message)
-    return turn.conversation or "", ""
-
-
-def _stopped(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    if turn.conversation:
-        recorder.stop(annotator, turn.conversation)
-    return turn.conversation or "", ""
-
-
-def _agreed(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    recorder.give_consent(annotator, turn.nonce, turn.version)
-    return _opened(recorder, annotator, turn)
-
-
-def _withdrew(recorder: Recorder, annotator: str, turn: Turn) -> Applied:
-    recorder.withdraw_consent(annotator, turn.nonce)
-    return "", ""
-
-
-_APPLIED: dict[str, Callable[[Recorder, str, Turn], Applied]] = {
-    "open": _opened,
-    "new": _new,
-    "send": _sent,
-    "retry": _retried,
-    "edit": _edited,
-    "undo": _undone,
-    "clear": _cleared,
-    "select": _selected,
-    "stop": _stopped,
-    "accept_consent": _agreed,
-    "withdraw_consent": _withdrew,
-}

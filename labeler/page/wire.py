@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from labeler.errors import GestureRefused
 
 Id = Annotated[str, Field(max_length=64)]
+Milliseconds = Annotated[int | None, Field(ge=0, le=2**31 - 1)]
 Kind = Literal[
     "open", "new", "send", "retry", "edit", "undo", "clear", "select", "stop", "accept_consent", "withdraw_consent"
 ]
@@ -62,7 +63,25 @@ class CompareGesture(_Door):
     winner: Literal["a", "b", "tie"] | None
 
 
-Posted = Annotated[VoteGesture | ReasonGesture | CompareGesture, Field(discriminator="kind")]
+class ChooseGesture(_Door):
+    """``message`` is the question that two answers stand under; ``choice`` is None to take the last one back.
+
+    Times are milliseconds until the choice: since each side was first in view, and since both answers were there.
+    """
+
+    kind: Literal["choose"]
+    nonce: Id
+    conversation: Id
+    message: Id
+    choice: Literal["a_much", "a", "same", "both_bad", "b", "b_much"] | None
+    reasons: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=100)
+    comment: str = ""
+    seen_left: Milliseconds = None
+    seen_right: Milliseconds = None
+    decision: Milliseconds = None
+
+
+Posted = Annotated[VoteGesture | ReasonGesture | CompareGesture | ChooseGesture, Field(discriminator="kind")]
 _POSTED: TypeAdapter[Posted] = TypeAdapter(Posted)
 
 

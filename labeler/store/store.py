@@ -21,6 +21,7 @@ from labeler.store.beginning import log_started
 from labeler.store.database import Database, database_path, prepare_folder
 from labeler.store.migrations import migrate
 from labeler.store.rows import Row, drafts_of, event_from, event_of
+from labeler.store.schema import events
 from labeler.store.writer import Writer, insert_rows
 
 BUSY_SECONDS = 10.0
@@ -188,6 +189,11 @@ class Store:
         """How many events of each kind an annotator caused."""
         with self.database.reading() as connection:
             return {kind: count for kind, count in connection.execute(queries.tally, {"annotator_id": annotator_id})}
+
+    def of_kind(self, kind: str, after: int = 0, upto: int | None = None) -> Iterator[Event]:
+        """As ``scan``, the events of one kind alone."""
+        statement = queries.in_order.where(events.c.kind == kind)
+        return map(event_from, self._pages(statement, after, self.position() if upto is None else upto))
 
     def annotator_events(self, upto: int) -> Iterator[Event]:
         """The events about annotators (consent, exclusion, ...) at or below a position, in the order of positions."""

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import uvicorn
 from fastapi import FastAPI
 
-from labeler.chat import Recorder
+from labeler.chat import Recorder, Writing
 from labeler.core.events import (
     ConversationStarted,
     MessageSent,
@@ -103,7 +103,7 @@ def event(number: int, seq: int, payload: Payload) -> NewEvent:
 def page_app(store: Store) -> FastAPI:
     for number in range(ANNOTATORS):
         store.append(history(number))
-    recorder = Recorder(study(), store, {}, clock=lambda: AT)
+    recorder = Recorder(Writing(study(), store, {}, clock=lambda: AT))
     instance = Instance(store.source_id, "bench", lambda: {"position": store.position()})
     return build_page(recorder, study(), instance, Browsers(Identity(KEY, store.source_id), "annotator"))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler.chat import Claim, Recorder, Shown, View
+from labeler.chat import Claim, Recorder, Shown, View, Writing
 from labeler.core.events import Event
 from labeler.models import open_models
 from labeler.store import Store, utc_now
@@ -110,7 +110,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def recorder(study: Study, store: Store) -> Iterator[Recorder]:
     with open_models(study.models, {}) as models:
-        recorder = Recorder(study, store, models, clock=utc_now)
+        recorder = Recorder(Writing(study, store, models, clock=utc_now))
         yield recorder
         recorder.close()
 

@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder
+from labeler.chat import MAX_COMMENT, Claim, Receipt, Recorder, Writing
 from labeler.core.events import AnswerEdited, MessageSent, NewEvent, ReplyFinished, ReplyStarted
 from labeler.core.events import Event as StoredEvent
 from labeler.core.folding import replay
@@ -67,7 +67,7 @@ def test_the_model_reads_the_visible_path_only(chat: Chat, server: ModelServer) 
 def test_the_system_prompt_leads(server: ModelServer, store: Store) -> None:
     study = study_for(server, system_prompt="Be brief.")
     with open_models(study.models, {}) as models:
-        Chat(Recorder(study, store, models, clock=utc_now), store).ask("say: ok")
+        Chat(Recorder(Writing(study, store, models, clock=utc_now)), store).ask("say: ok")
     assert server.requests[-1].body["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
@@ -76,7 +76,7 @@ def test_a_conversation_keeps_the_system_prompt_under_which_it_began(server: Mod
     for prompt in ("Be brief.", "Be long."):
         study = study_for(server, system_prompt=prompt)
         with open_models(study.models, {}) as models:
-            chat = Chat(Recorder(study, store, models, clock=utc_now), store, conversation_id=conversation_id)
+            chat = Chat(Recorder(Writing(study, store, models, clock=utc_now)), store, conversation_id=conversation_id)
             chat.ask("say: ok")
             conversation_id = chat.conversation_id
     assert server.requests[-1].body["messages"][0] == {"role": "system", "content": "Be brief."}
@@ -176,7 +176,7 @@ def test_a_vote_behind_another_process_is_decided_again_not_lost(chat: Chat, stu
         Store.open(f"sqlite:///{tmp_path}/log.db", clock=utc_now) as elsewhere,
         open_models(study.models, {}) as models,
     ):
-        second = Chat(Recorder(study, elsewhere, models, clock=utc_now), elsewhere)
+        second = Chat(Recorder(Writing(study, elsewhere, models, clock=utc_now)), elsewhere)
         second.conversation_id = chat.conversation_id
         second.view()
         chat.vote(answer.id, 1)
@@ -425,7 +425,7 @@ def test_progress_counts_what_was_done(chat: Chat) -> None:
 def consenting(server: ModelServer, store: Store, tmp_path: Path) -> Chat:
     study = study_for(server, consent={"version": "1", "text": "We keep what you write."})
     with open_models(study.models, {}) as models:
-        return Chat(Recorder(study, store, models, clock=utc_now), store)
+        return Chat(Recorder(Writing(study, store, models, clock=utc_now)), store)
 
 
 def test_nothing_is_collected_before_consent(consenting: Chat, store: Store) -> None:
@@ -481,7 +481,7 @@ def test_a_new_version_asks_again(consenting: Chat, server: ModelServer, store: 
     consenting.recorder.give_consent("ann", consenting.nonce(), "1")
     study = study_for(server, consent={"version": "2", "text": "We keep more."})
     with open_models(study.models, {}) as models:
-        second = Recorder(study, store, models, clock=utc_now)
+        second = Recorder(Writing(study, store, models, clock=utc_now))
         needed = second.consent_needed("ann")
         assert needed is not None
         assert needed.version == "2"
@@ -540,7 +540,7 @@ def test_a_reply_that_a_crash_cut_off_counts_as_failed_and_can_be_retried(
 ) -> None:
     chat.begin("gate: hold 1\nwords: 3")
     with Store.open(f"sqlite:///{tmp_path}/log.db", clock=utc_now) as after, open_models(study.models, {}) as models:
-        restarted = Chat(Recorder(study, after, models, clock=utc_now), after)
+        restarted = Chat(Recorder(Writing(study, after, models, clock=utc_now)), after)
         restarted.conversation_id = chat.conversation_id
         lost = restarted.last()
         assert lost.status == "failed"
@@ -638,7 +638,10 @@ def test_adopting_twice_stores_nothing_more(chat: Chat, recorder: Recorder, stor
 
 def test_what_was_withdrawn_does_not_come_back_under_another_id(server: ModelServer, store: Store) -> None:
     study = study_for(server, consent={"version": "1", "text": "May we?"})
-    with open_models(study.models, {}) as models, closing(Recorder(study, store, models, clock=utc_now)) as recorder:
+    with (
+        open_models(study.models, {}) as models,
+        closing(Recorder(Writing(study, store, models, clock=utc_now))) as recorder,
+    ):
         chat = Chat(recorder, store)
         recorder.give_consent("ann", "n" * 16, "1")
         chat.ask("say: Hello")
@@ -649,7 +652,10 @@ def test_what_was_withdrawn_does_not_come_back_under_another_id(server: ModelSer
 
 def test_nothing_is_adopted_before_the_account_has_consented(server: ModelServer, store: Store) -> None:
     study = study_for(server, consent={"version": "1", "text": "May we?"})
-    with open_models(study.models, {}) as models, closing(Recorder(study, store, models, clock=utc_now)) as recorder:
+    with (
+        open_models(study.models, {}) as models,
+        closing(Recorder(Writing(study, store, models, clock=utc_now))) as recorder,
+    ):
         chat = Chat(recorder, store)
         recorder.give_consent("ann", "n" * 16, "1")
         chat.ask("say: Hello")

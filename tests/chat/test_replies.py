@@ -46,7 +46,7 @@ def test_stop_ends_a_model_that_hangs_at_once(chat: Chat, server: ModelServer) -
 def test_an_answer_that_is_stopped_before_the_model_is_asked_asks_nobody(
     chat: Chat, server: ModelServer, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, stopped = recorder._models["scripted"], threading.Event()
+    model, stopped = recorder.writing.models["scripted"], threading.Event()
     stream = model.stream
 
     def late(*asked: Any) -> Answer:
@@ -158,6 +158,6 @@ def test_an_answer_that_ends_while_the_server_drains_is_stored(chat: Chat, recor
 
 def test_a_conversation_whose_model_left_the_study_says_so(chat: Chat, recorder: Recorder) -> None:
     chat.ask("say: one")
-    recorder._models = {}
+    recorder.writing.models = {}
     with pytest.raises(GestureRefused, match="no longer part of this study"):
         chat.retry()

@@ -48,7 +48,7 @@ FINISHED: dict[str, Any] = body_of(ReplyFinished(message_id="a1", content="So.",
 def test_every_kind_has_one_payload_and_a_name_in_the_past_tense() -> None:
     assert len(KINDS) == len(PAYLOADS) == len({payload.kind for payload in PAYLOADS})
     for kind in KINDS:
-        assert kind.endswith(("ed", "sent", "cast", "withdrawn", "given", "undone"))
+        assert kind.endswith(("ed", "sent", "cast", "withdrawn", "given", "undone", "drawn"))
 
 
 def test_every_payload_of_the_module_is_a_kind() -> None:

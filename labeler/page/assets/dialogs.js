@@ -1,18 +1,5 @@
 // Two small dialogs. The browser's own element keeps focus inside, closes on Escape and gives focus back.
 
-const KEYS = [
-  ["l", "Like the last answer, or take the like back"],
-  ["d", "Dislike the last answer, or take the dislike back"],
-  ["r", "Retry: get another answer"],
-  ["e", "Edit the last answer"],
-  ["u", "Undo the last turn"],
-  ["n", "New conversation"],
-  ["Enter", "Send the message"],
-  ["Shift + Enter", "A new line in the message"],
-  ["Escape", "Close this, or cancel an edit"],
-  ["?", "This help"],
-];
-
 function dialog(title, ...children) {
   const element = document.createElement("dialog");
   const heading = document.createElement("h2");
@@ -37,10 +24,11 @@ export function isOpen() {
   return document.querySelector("body > dialog[open]") !== null;
 }
 
-export function showHelp() {
+// `keys` are [key, meaning, ...].
+export function showHelp(keys) {
   const list = document.createElement("dl");
   list.className = "keys";
-  for (const [key, meaning] of KEYS) {
+  for (const [key, meaning] of keys) {
     const term = document.createElement("dt");
     term.append(Object.assign(document.createElement("kbd"), { textContent: key }));
     list.append(term, Object.assign(document.createElement("dd"), { textContent: meaning }));

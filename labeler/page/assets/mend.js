@@ -11,8 +11,8 @@ function mend() {
     header.removeAttribute("tabindex");
   }
   // What scrolls must be reached by keys.
-  mark(document.querySelector("#chat [role=log]"), { tabindex: "0" });
-  for (const wide of document.querySelectorAll("#chat .message :is(pre, table)")) mark(wide, { tabindex: "0" });
+  for (const log of document.querySelectorAll("[role=log]")) mark(log, { tabindex: "0" });
+  for (const wide of document.querySelectorAll(".message :is(pre, table)")) mark(wide, { tabindex: "0" });
   mark(document.querySelector("#chat .examples"), { role: "group", "aria-label": "Prompts" }); // a list without list members
 }
 

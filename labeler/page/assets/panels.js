@@ -1,9 +1,9 @@
 // "Why?" after a vote, and "Was this answer better?" after a retry. Each is made once for a message and kept, so that a
 // redraw of the chat does not take a half-written comment away.
 
-import { perTab, settings } from "./settings.js";
 import { post } from "./outbox.js";
 import { comparedOf, forgetReason, isWaiting, message, reasonOf, voteOf } from "./view.js";
+import { whyForm } from "./why.js";
 
 const CHOICES = [["Better", "b"], ["About the same", "tie"], ["Worse", "a"]];
 const made = new Map(); // "kind id" -> element
@@ -27,58 +27,7 @@ export function whyPanel(each) {
 }
 
 function drawWhy(each) {
-  const element = document.createElement("details");
-  element.className = "panel-why";
-  element.setAttribute("aria-label", "Why?");
-  element.setAttribute("aria-live", "off");
-  element.innerHTML = `
-    <summary><span class="why-word">Why?</span> <span class="why-given"></span></summary>
-    <form>
-      <div class="reasons" role="group" aria-label="Reasons"></div>
-      <label class="why-comment"><span>Comment (optional)</span><textarea rows="2"></textarea></label>
-      <button type="submit" class="save-reason">Save reason</button>
-    </form>`;
-  fill(element, each);
-  element.querySelector("form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    save(element, each.id);
-  });
-  element.querySelector("textarea").addEventListener("input", (event) => perTab.set(`comment/${each.id}`, event.target.value));
-  return element;
-}
-
-function fill(element, each) {
-  const given = reasonOf(each);
-  const place = element.querySelector(".reasons");
-  for (const reason of settings.reasons) {
-    const label = document.createElement("label");
-    const box = document.createElement("input");
-    box.type = "checkbox";
-    box.value = reason;
-    box.checked = given.reasons.includes(reason);
-    label.append(box, reason);
-    place.append(label);
-  }
-  place.hidden = !settings.reasons.length;
-  const comment = element.querySelector("textarea");
-  comment.maxLength = settings.max_comment;
-  comment.value = perTab.get(`comment/${each.id}`) ?? given.comment;
-  summarise(element, given);
-}
-
-function summarise(element, { reasons, comment }) {
-  const said = [...reasons, ...(comment ? [`“${comment}”`] : [])];
-  element.querySelector(".why-given").textContent = said.join(" · ");
-}
-
-function save(element, id) {
-  const reasons = [...element.querySelectorAll("input:checked")].map((box) => box.value);
-  const comment = element.querySelector("textarea").value.trim();
-  perTab.remove(`comment/${id}`);
-  post({ kind: "reason", message: id, reasons, comment });
-  summarise(element, { reasons, comment });
-  element.open = false;
-  element.querySelector("summary").focus();
+  return whyForm(each.id, reasonOf(each), (given) => post({ kind: "reason", message: each.id, ...given }));
 }
 
 export function foldWhys() {

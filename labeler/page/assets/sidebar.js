@@ -116,7 +116,7 @@ function draw() {
 
 async function load() {
   try {
-    const response = await fetch(at(`api/me?conversations=${most}`), { cache: "no-store" });
+    const response = await fetch(at(`api/me?mode=${settings.page}&conversations=${most}`), { cache: "no-store" });
     if (response.ok) facts = await response.json();
   } catch {
     return; // the pulse says what is wrong
@@ -159,7 +159,18 @@ function drawHead() {
   const place = byId("sidebar-top");
   if (!place || place.childElementCount) return;
   const mark = make("img", { src: new URL("mark.svg", import.meta.url).href, alt: "", width: "22", height: "22" });
-  place.append(make("p", { class: "mark" }, mark, "Labeler"));
+  place.append(make("p", { class: "mark" }, mark, "Labeler"), ...pages());
+}
+
+// The ways to the study's other pages, as far as they are this visitor's.
+function pages() {
+  if (settings.pages.length < 2) return [];
+  const links = settings.pages.map(({ key, title, path }) => {
+    const link = make("a", { href: at(path) || "./" }, title);
+    if (key === settings.page) link.setAttribute("aria-current", "page");
+    return make("li", {}, link);
+  });
+  return [make("nav", { id: "pages", "aria-label": "Pages" }, make("ul", {}, ...links))];
 }
 
 export function startSidebar() {

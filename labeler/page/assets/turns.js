@@ -17,6 +17,7 @@ const WRITING = "An answer is being written. Press Stop, or wait for its end.";
 
 const listeners = [];
 const beginners = [];
+const hinders = [];
 let triggers = null; // { turn, paint }: how to make Gradio run its listeners
 const pending = new Map(); // nonce -> claims, with a timer
 const prepared = new Map(); // a Gradio event's name -> what its next one stands for
@@ -35,6 +36,11 @@ export function onBegin(listener) {
   beginners.push(listener);
 }
 
+// `hinder(kind)` gives a line if a gesture of that kind cannot be made now.
+export function onHindrance(hinder) {
+  hinders.push(hinder);
+}
+
 export function isPending() {
   return [...pending.values()].some(({ kind }) => !["open", "stop"].includes(kind));
 }
@@ -43,6 +49,8 @@ export function isPending() {
 export function hindrance(kind) {
   if (OVERTAKES.includes(kind)) return "";
   if (kind !== "select" && page.view.running) return WRITING;
+  const line = hinders.map((hinder) => hinder(kind)).find(Boolean);
+  if (line) return line;
   return isPending() ? "One moment: the last gesture is still on its way." : "";
 }
 

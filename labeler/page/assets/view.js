@@ -6,6 +6,7 @@
 
 const ACKNOWLEDGED_MS = 5000;
 const SHOWN_AS = {
+  choose: ({ choice, reasons, comment }) => ({ choice, reasons, comment }),
   vote: ({ value }) => ({ vote: value }),
   reason: ({ reasons, comment }) => ({ reasons, comment }),
   compare: ({ winner }) => ({ compared: winner }),
@@ -41,7 +42,8 @@ export function setView(facts) {
 }
 
 function take(entry) {
-  Object.assign(message(entry.message) ?? {}, SHOWN_AS[entry.kind](entry));
+  const pair = page.view.pair?.message === entry.message ? page.view.pair : null;
+  Object.assign((entry.kind === "choose" ? pair : message(entry.message)) ?? {}, SHOWN_AS[entry.kind](entry));
 }
 
 export function setWaiting(entries) {
@@ -84,6 +86,12 @@ export function voteOf(each) {
 export function comparedOf(each) {
   const entry = entryOf(each.id, "compare");
   return entry ? entry.winner : each.compared;
+}
+
+// What was chosen between the two answers of a pair, and why.
+export function choiceOf(pair) {
+  const { choice, reasons, comment } = entryOf(pair.message, "choose") ?? pair;
+  return { choice, reasons, comment };
 }
 
 export function reasonOf(each) {

@@ -1,4 +1,4 @@
-// The page's script: what Gradio does not do. Loaded before Gradio's own, as plain ES modules.
+// The chat's script: what Gradio does not do. Loaded before Gradio's own, as plain ES modules.
 //
 //   english   the page speaks one language          outbox    votes on their way, kept until acknowledged
 //   settings  what the server said at load          pulse     is the server there, and is it the same one
@@ -15,7 +15,7 @@ import { startComposer } from "./composer.js";
 import { startConsent } from "./consent.js";
 import { startEdits } from "./edits.js";
 import { startFocus } from "./focus.js";
-import { startKeys } from "./keys.js";
+import { startChatKeys } from "./chat-keys.js";
 import { startMending } from "./mend.js";
 import { startMessages } from "./messages.js";
 import { startOutbox } from "./outbox.js";
@@ -32,7 +32,7 @@ startComposer();
 startConsent();
 startSidebar();
 startStatus();
-startKeys();
+startChatKeys();
 startFocus();
 startMending();
 startPulse();

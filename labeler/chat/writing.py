@@ -1,0 +1,187 @@
+"""What chat and side-by-side have in common: checks, turns of which one tab wins, models that write.
+
+Whoever wants something of the log goes through here, so that consent, ownership, limits and nonces are checked once and
+in one way.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+
+from labeler.chat.consents import Consents
+from labeler.chat.desk import MOVED_ON, Decide, Desk, Gesture, Receipt
+from labeler.chat.replies import Replies, Reply
+from labeler.core import gestures
+from labeler.core.conversation import Conversation
+from labeler.core.events import Event, Payload, ReplyFinished, ReplyStarted
+from labeler.core.text import chat_messages
+from labeler.errors import ConsentNeeded, GestureRefused, SeqConflict
+from labeler.ids import event_id, new_id, text_sha256
+from labeler.models import ChatModel
+from labeler.store import Store
+from labeler.study import Study
+
+# A client's nonce holds no colon, so that no client can take the id of an event that the server itself will append.
+NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
+MAX_COMMENT = 2_000
+BUSY = "An answer is still being written. Press Stop first, or wait for its end."
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a page says it saw when a gesture was made; ``conversation_id`` is empty before the first message."""
+
+    conversation_id: str
+    turn_seq: int
+    nonce: str
+
+
+class Writing:
+    """A study at work: its log, its models, and the conversations in use. Safe to call from any thread.
+
+    Methods raise GestureRefused (and its kinds), SeqConflict, EventConflict or StoreError, each with a line for the
+    page; then nothing was stored.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        models: Mapping[str, ChatModel],
+        *,
+        clock: Callable[[], str],
+        ids: Callable[[], str] = new_id,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.study = study
+        self.store = store
+        self.models = models
+        self.ids = ids
+        self.chance = chance or secrets.SystemRandom()
+        self.desk = Desk(store, clock)
+        self.consents = Consents(study.consent, store, clock)
+        self.replies = Replies()
+
+    # ── checks ──
+
+    def check(self, annotator_id: str, nonce: str) -> None:
+        check_nonce(nonce)
+        self.check_consent(annotator_id)
+
+    def check_consent(self, annotator_id: str) -> None:
+        if self.consents.needed(annotator_id):
+            raise ConsentNeeded("Read and accept the consent text first; until then nothing is collected.")
+
+    def check_text(self, text: str, limit: int | None = None) -> None:
+        most = limit or self.study.max_message_chars
+        if len(text) > most:
+            raise GestureRefused(f"That is too long: {len(text):,} characters, at most {most:,} fit.")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise GestureRefused("That text holds half a character (a lone surrogate). Type it again.") from error
+
+    def known_reasons(self, reasons: Sequence[str]) -> tuple[str, ...]:
+        """The reasons in the study's own order."""
+        if not set(reasons) <= set(self.study.vote_reasons):
+            raise GestureRefused("That reason is not one of this study's. Reload the page.")
+        return tuple(reason for reason in self.study.vote_reasons if reason in reasons)
+
+    def repeated(self, annotator_id: str, claim: Claim) -> str:
+        """The conversation in which this very gesture was stored before, or an empty string."""
+        self.check(annotator_id, claim.nonce)
+        before = self.store.find(event_id(annotator_id, claim.nonce, 0))
+        return before.conversation_id if before else ""
+
+    # ── gestures that never conflict ──
+
+    def never_conflicting(self, annotator_id: str, nonce: str, conversation_id: str, decide: Decide) -> Future[Receipt]:
+        self.check(annotator_id, nonce)
+        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, decide))
+        receipt: Future[Receipt] = Future()
+        receipt.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
+
+        def settle(done: Future[list[Event]]) -> None:
+            error = done.exception()
+            if error is not None:
+                receipt.set_exception(error)
+                return
+            events = done.result()
+            receipt.set_result(Receipt(tuple(e.event_id for e in events), events[-1].position if events else None))
+
+        appended.add_done_callback(settle)
+        return receipt
+
+    # ── turns and replies ──
+
+    def begin(self, conversation: Conversation, annotator_id: str, nonce: str, payloads: Sequence[Payload]) -> None:
+        """Store the first events of a conversation, and let the models write."""
+        with self.replies.announced(conversation.id):
+            stored = self.store.append(self.desk.new_events(conversation, annotator_id, nonce, payloads))
+            self._start_replies(stored)
+
+    def turn(self, annotator_id: str, claim: Claim, decide: Decide) -> None:
+        """Append a gesture on the tip; if it begins a reply, let the model write once the gesture is stored."""
+
+        def checked(conversation: Conversation) -> list[Payload]:
+            if conversation.turn_seq != claim.turn_seq:
+                raise SeqConflict(MOVED_ON)
+            return decide(conversation)
+
+        with self.replies.announced(claim.conversation_id) as free:
+            if not free:
+                raise GestureRefused(BUSY)
+            gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked, tries=1)
+            self._start_replies(self.desk.append(gesture).result())
+
+    def draw_from(self, model: ChatModel, system_prompt: str | None) -> gestures.Draw:
+        sampling = asdict(model.sampling(seed=self.chance.randrange(2**31)))
+        return gestures.Draw(
+            message_id=self.ids(),
+            model=model.name,
+            model_id=model.model_id,
+            model_revision=model.revision,
+            sampling=sampling | {"stop": list(sampling["stop"])},
+            system_prompt_sha256=text_sha256(system_prompt) if system_prompt else None,
+        )
+
+    def _start_replies(self, events: Sequence[Event]) -> None:
+        replies = []
+        for event in events:
+            if isinstance(event.payload, ReplyStarted):
+                replies.append(self._reply(event, event.payload))
+        self.replies.start(replies)
+
+    def _reply(self, event: Event, started: ReplyStarted) -> Reply:
+        with self.desk.owned(event.annotator_id, event.conversation_id) as conversation:
+            prompt = conversation.started.system_prompt if conversation.started else None
+            messages = chat_messages(conversation.path(started.parent_id), prompt)
+        model = self.models[started.model]
+
+        def store_end(end: ReplyFinished) -> None:
+            gesture = Gesture(
+                event.annotator_id,
+                f"end:{end.message_id}",
+                event.conversation_id,
+                lambda conversation: gestures.finish(conversation, end),
+            )
+            self.desk.append(gesture).result()
+
+        return Reply(
+            conversation_id=event.conversation_id,
+            message_id=started.message_id,
+            model=model,
+            messages=messages,
+            sampling=model.sampling(seed=int(started.sampling["seed"])),
+            store_end=store_end,
+        )
+
+
+def check_nonce(nonce: str) -> None:
+    if not NONCE.fullmatch(nonce):
+        raise GestureRefused("That gesture has no usable nonce. Reload the page.")

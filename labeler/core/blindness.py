@@ -1,0 +1,49 @@
+"""Whether an answer gives away which model wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# Names of models and of who makes them, as models call themselves.
+KNOWN = (
+    *("chatgpt", "gpt", "openai", "claude", "anthropic", "gemini", "gemma", "bard", "llama", "mistral", "mixtral"),
+    *("qwen", "tongyi", "deepseek", "phi", "command r", "cohere", "grok", "falcon", "yi", "olmo", "tulu", "smollm"),
+    *("zephyr", "vicuna", "alpaca", "starling", "nemotron", "granite", "kimi", "hermes", "solar", "glm"),
+)
+_SELF = re.compile(
+    r"\b(i am|i'm|i’m|as an?|my name is|called|this is|trained by|developed by|created by|made by|built by)\b", re.I
+)
+SHORTEST_NAME = 4
+REACH = 80  # characters between who speaks and the name
+
+
+def names_its_model(answer: str, prompt: str, names: Iterable[str]) -> bool:
+    """Whether an answer names its own model.
+
+    Either it says one of ``names`` (the study's name of the model, its id), or it speaks of itself and, close by, of a
+    known family of models. What the ``prompt`` spoke of already gives nothing away.
+    """
+    said, asked = answer.casefold(), prompt.casefold()
+    for name in names:
+        for part in _parts(name):
+            if _word(part).search(said) and not _word(part).search(asked):
+                return True
+    return any(_speaks_of_itself(said, family) and not _word(family).search(asked) for family in KNOWN)
+
+
+def _parts(name: str) -> set[str]:
+    """What a model might call itself: its id without the owner, and the family in front of sizes and versions."""
+    own = name.casefold().rpartition("/")[2]
+    family = re.split(r"[-_ .:]", own)[0]
+    return {part for part in (own, family, family.rstrip("0123456789")) if len(part) >= SHORTEST_NAME}
+
+
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_]){re.escape(name)}(?![^\W\d_])")
+
+
+def _speaks_of_itself(said: str, family: str) -> bool:
+    return any(
+        _SELF.search(said, max(0, found.start() - REACH), found.start()) for found in _word(family).finditer(said)
+    )
