@@ -21,6 +21,7 @@ from labeler.errors import GestureRefused, NotFound
 from labeler.study import Consent
 
 LISTED = 50
+MODE = "chat"
 
 
 class Recorder:
@@ -48,7 +49,7 @@ class Recorder:
         with self.writing.desk.owned(annotator_id, conversation_id):
             return self.writing.replies.busy(conversation_id)
 
-    def conversations(self, annotator_id: str, most: int = LISTED, mode: str = "chat") -> tuple[list[Listed], bool]:
+    def conversations(self, annotator_id: str, most: int = LISTED, mode: str = MODE) -> tuple[list[Listed], bool]:
         """The annotator's conversations of a mode, latest activity first, without cleared ones; and whether there are
         more."""
         listed: list[Listed] = []
@@ -64,7 +65,7 @@ class Recorder:
                     listed.append(Listed(conversation_id, title_of(openers[conversation_id]), conversation.changed_at))
         return listed, False
 
-    def opened(self, annotator_id: str, conversation_id: str, mode: str = "chat") -> str:
+    def opened(self, annotator_id: str, conversation_id: str, mode: str = MODE) -> str:
         """Go to a conversation, as it is in the log now. Returns its id, or none when it was cleared or belongs to the
         page of another mode.
 
@@ -77,7 +78,7 @@ class Recorder:
         with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
             return "" if conversation.cleared or _mode(conversation) != mode else conversation_id
 
-    def latest(self, annotator_id: str, mode: str = "chat") -> str:
+    def latest(self, annotator_id: str, mode: str = MODE) -> str:
         """The conversation to open first: the last one used in this mode, or none when that one was cleared."""
         for conversation_id in self.writing.store.conversations_of(annotator_id):
             with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
@@ -273,7 +274,7 @@ class Recorder:
         models = list(self.writing.models.values())
         model = self.writing.chance.choices(models, [each.weight for each in models])[0]
         started = ConversationStarted(
-            study=self.writing.study.name, mode="chat", model=model.name, system_prompt=self.writing.study.system_prompt
+            study=self.writing.study.name, mode=MODE, model=model.name, system_prompt=self.writing.study.system_prompt
         )
         draw = self.writing.draw_from(model, started.system_prompt)
         payloads: list[Payload] = [started, *gestures.send(conversation, self.writing.ids(), text, draw)]
@@ -281,6 +282,8 @@ class Recorder:
         return conversation.id
 
     def _draw(self, conversation: Conversation) -> gestures.Draw:
+        if _mode(conversation) != MODE:
+            raise GestureRefused("That conversation belongs to another page.")
         name = conversation.started.model if conversation.started else ""
         model = self.writing.models.get(name)
         if model is None:

@@ -37,8 +37,8 @@ class CompareScreen(Gestures):
             return *(gr.skip() for _ in range(SKIPPED)), hidden_element(facts(frame, stamp, None))
         past = [text_message(line.id, line.role, line.text) for line in view.past]
         sides = [] if view.pair is None else [view.pair.left, view.pair.right]
-        columns = [[text_message(side.id, "assistant", side.text)] for side in sides] or [[], []]
-        return past, *columns, hidden_element(facts(frame, stamp, pair_facts(view)))
+        columns = [[text_message(side.id, "assistant", side.text)] * bool(side.text.strip()) for side in sides]
+        return past, *(columns or [[], []]), hidden_element(facts(frame, stamp, pair_facts(view)))
 
     def _send(self, annotator: str, turn: Turn) -> Applied:
         return self._comparer.send(annotator, claim_of(turn), turn.text), ""

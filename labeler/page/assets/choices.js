@@ -3,10 +3,11 @@
 // Who wrote which is told after the choice, never before. Until the next message a choice can be changed or taken back.
 
 import { closeWhy } from "./chat-keys.js";
+import { box } from "./composer.js";
 import { byId, make, mark, onRedraw, rows } from "./dom.js";
 import { press, startKeys } from "./keys.js";
 import { onDelivered, post } from "./outbox.js";
-import { ask, onHindrance } from "./turns.js";
+import { ask, onBegin, onHindrance } from "./turns.js";
 import { choiceOf, isWaiting, onChange, page } from "./view.js";
 import { summarise, whyForm } from "./why.js";
 
@@ -25,27 +26,29 @@ const NOTHING = "There is nothing to compare here. Try again";
 
 const seen = new Map(); // answer id -> when it was first in view
 const ended = new Map(); // message id -> when both answers were there
-const watched = new IntersectionObserver(onView, { threshold: 0.2 });
 let shown = "";
+let asked = false; // a turn of this tab is on its way
 let brought = ""; // the message whose answers were scrolled to last
 
 // ── what is measured ──
 
-function onView(entries) {
-  for (const { isIntersecting, target } of entries) {
-    const side = page.view.pair?.[target.id];
-    if (isIntersecting && side && !side.empty && !seen.has(side.id)) seen.set(side.id, performance.now());
-  }
+const isDrawn = (element) => (element?.getBoundingClientRect().height ?? 0) > 0;
+
+// Whether something of an element can be seen now.
+function inView(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return document.visibilityState === "visible" && top < window.innerHeight && bottom > 0;
 }
 
+// What the server said may be known a moment before Gradio has drawn it.
 function measure(pair) {
-  for (const place of ["left", "right"]) {
-    const column = byId(place);
-    if (!column) continue;
-    watched.unobserve(column); // observed anew it reports at once
-    if (!seen.has(pair[place].id)) watched.observe(column);
-  }
-  if (pair.comparable && !ended.has(pair.message)) ended.set(pair.message, performance.now());
+  const drawn = ["left", "right"].map((place) => {
+    const { id, empty } = pair[place];
+    const message = byId(place)?.querySelector(".message");
+    if (!empty && !seen.has(id) && isDrawn(message) && inView(message)) seen.set(id, performance.now());
+    return isDrawn(message);
+  });
+  if (pair.comparable && drawn.every(Boolean) && !ended.has(pair.message)) ended.set(pair.message, performance.now());
 }
 
 function since(moment) {
@@ -59,6 +62,12 @@ function choose(choice) {
   if (!pair?.comparable) return;
   const before = choiceOf(pair);
   send(pair, before.choice === choice ? { choice: null, reasons: [], comment: "" } : { ...before, choice });
+}
+
+// The pair is looked up anew: what was chosen since the form was made counts.
+function explain(message, given) {
+  const pair = page.view.pair;
+  if (pair?.message === message) send(pair, { ...choiceOf(pair), ...given });
 }
 
 function send(pair, { choice, reasons, comment }) {
@@ -82,7 +91,7 @@ function buttons(pair) {
     return make("button", { type: "button", "data-choice": value, onclick: () => choose(value) }, ...label);
   });
   const title = make("h2", { id: "choices-title" }, "Which answer is better?");
-  const why = whyForm(pair.message, choiceOf(pair), (given) => send(pair, { ...choiceOf(pair), ...given }));
+  const why = whyForm(pair.message, choiceOf(pair), (given) => explain(pair.message, given));
   return [title, make("div", { role: "group", "aria-labelledby": "choices-title", class: "choice-row" }, ...row), why];
 }
 
@@ -138,7 +147,16 @@ function drawHead(place, name, pair) {
 function bringIntoView(pair) {
   if (!pair || pair.message === brought || !byId("pair")?.clientHeight) return;
   brought = pair.message;
-  requestAnimationFrame(() => rows().at(-1)?.scrollIntoView({ block: "start" }));
+  requestAnimationFrame(() => {
+    rows().at(-1)?.scrollIntoView({ block: "start" });
+    if (asked && (document.activeElement === document.body || !box()?.value)) toAnswers();
+    asked = false;
+  });
+}
+
+// Whoever has asked reads next, and the keys 1 to 6 choose: in the message box they would be text.
+function toAnswers() {
+  byId("left")?.querySelector("[role=log]")?.focus({ preventScroll: true });
 }
 
 function draw() {
@@ -175,7 +193,9 @@ function askForNames() {
 export function startChoices() {
   startKeys(KEYS, closeWhy);
   onHindrance(hindrance);
+  onBegin(({ kind }) => (asked ||= kind === "send" || kind === "retry"));
   onDelivered(askForNames);
   onChange(draw);
   onRedraw(draw);
+  document.addEventListener("scroll", () => page.view.pair && measure(page.view.pair), { capture: true, passive: true });
 }

@@ -8,6 +8,7 @@ import { page } from "./view.js";
 
 const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable=true]";
 const SHARED = [
+  ["m", "Write a message", () => box()?.focus()],
   ["n", "New conversation", () => (byId("new")?.click(), box()?.focus())],
   ["Enter", "Send the message"],
   ["Shift + Enter", "A new line in the message"],
