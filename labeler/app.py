@@ -22,7 +22,7 @@ from uvicorn import Config, Server
 
 from labeler.accounts import Accounts, Sessions
 from labeler.beside import PusherBeside
-from labeler.chat import Comparer, Recorder, Writing
+from labeler.chat import Comparer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
 from labeler.errors import LabelerError
 from labeler.hub import hub_sign_in, repo_here
@@ -65,7 +65,11 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
         models = stack.enter_context(open_models(study.models, environ))
         writing = Writing(study, store, models, clock=utc_now)
         recorder = Recorder(writing)
-        cases = Cases(recorder, Comparer(writing) if "compare" in study.modes else None)
+        cases = Cases(
+            recorder,
+            Comparer(writing) if "compare" in study.modes else None,
+            Reviewer(writing, utc_now) if "review" in study.modes else None,
+        )
         stack.callback(recorder.close)
         instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
         recognizer, entrance = doors(study, store, environ, anybody)

@@ -177,6 +177,13 @@ class Compare(_Strict):
     )
 
 
+class Review(_Strict):
+    """How what annotators gave is reviewed by others (docs/review.md)."""
+
+    overlap: int = Field(2, ge=1, le=100, description="reviews wanted of each item")
+    lease: Seconds = Field(600.0, description="how long a reviewer may take; then it is given to somebody else")
+
+
 class Avatars(_Strict):
     user: Path | None = None
     assistant: Path | None = None
@@ -191,8 +198,9 @@ class Study(_Strict):
     system_prompt: str | None = None
     guidelines: str = ""
     avatars: Avatars = Avatars()
-    modes: tuple[Literal["chat", "compare"], ...] = Field(("chat",), min_length=1)
+    modes: tuple[Literal["chat", "compare", "review"], ...] = Field(("chat",), min_length=1)
     compare: Compare = Compare()
+    review: Review = Review()
     vote_reasons: tuple[str, ...] = ()
     consent: Consent | None = None
     prompts: tuple[str, ...] = Field((), description="openers offered on an empty page")

@@ -6,6 +6,7 @@ from labeler.chat.comparer import Comparer
 from labeler.chat.desk import Receipt
 from labeler.chat.pairs import PairShown, PairView
 from labeler.chat.recorder import LISTED, Recorder
+from labeler.chat.reviewer import Opinion, Reviewer, Task
 from labeler.chat.views import Listed, Progress, Shown, View
 from labeler.chat.writing import MAX_COMMENT, Claim, Writing
 
@@ -15,12 +16,15 @@ __all__ = [
     "Claim",
     "Comparer",
     "Listed",
+    "Opinion",
     "PairShown",
     "PairView",
     "Progress",
     "Receipt",
     "Recorder",
+    "Reviewer",
     "Shown",
+    "Task",
     "View",
     "Writing",
 ]

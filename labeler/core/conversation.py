@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labeler.core.events import (
+    Adjudicated,
+    AnswersFlagged,
     Compared,
     ConversationStarted,
     PairDrawn,
     ReplyFinished,
     ReplyStarted,
+    ReviewSkipped,
     SpanReviewed,
     Status,
 )
@@ -104,6 +107,22 @@ class PairFact:
 
 
 @value()
+class ReviewFact:
+    """What a reviewer said that is no vote and no comparison: skipped, flagged or adjudicated."""
+
+    payload: ReviewSkipped | AnswersFlagged | Adjudicated
+    annotator_id: str
+    seq: int
+    at: str
+    event_id: str
+
+    @property
+    def of(self) -> frozenset[str]:
+        """The answers that it is about, one or two."""
+        return frozenset(one for one in (self.payload.message_a, self.payload.message_b) if one is not None)
+
+
+@value()
 class UndoFact:
     message_id: str
     answer_id: str | None
@@ -146,6 +165,7 @@ class Conversation:
     reasons: list[ReasonFact] = field(default_factory=list)
     comparisons: list[ComparisonFact] = field(default_factory=list)
     pairs: dict[str, PairFact] = field(default_factory=dict)
+    reviewed: list[ReviewFact] = field(default_factory=list)
     undos: list[UndoFact] = field(default_factory=list)
     selections: list[SelectionFact] = field(default_factory=list)
     reviews: list[SpanReviewed] = field(default_factory=list)

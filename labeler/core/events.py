@@ -19,6 +19,8 @@ Vote = Literal[1, -1]
 Status = Literal["complete", "stopped", "failed"]
 Winner = Literal["a", "b", "tie", "both_good", "both_bad"]
 Side = Literal["a", "b"]
+Flag = Literal["unsafe", "personal_data", "broken"]
+Ruling = Literal["a", "b", "tie", "both_bad", "good", "bad", "void"]
 
 # Counts and measures have 32 bits, as in the exported columns: a larger number is none that a model's server counted.
 LARGEST = 2**31 - 1
@@ -192,6 +194,46 @@ class ComparisonWithdrawn(Payload):
 
 
 @value(kw_only=True)
+class ReviewSkipped(Payload):
+    """A reviewer left what they were asked to judge to others: two answers, or one if ``message_b`` is none.
+
+    It is no judgement, and no tie.
+    """
+
+    kind: ClassVar[str] = "review_skipped"
+    message_a: str
+    message_b: str | None
+
+
+@value(kw_only=True)
+class AnswersFlagged(Payload):
+    """A reviewer says that what they were asked to judge must not be used as it is."""
+
+    kind: ClassVar[str] = "answers_flagged"
+    message_a: str
+    message_b: str | None
+    flag: Flag
+    comment: str = ""
+
+
+@value(kw_only=True)
+class Adjudicated(Payload):
+    """The last word on what reviewers disagreed about: it outranks what everybody else said.
+
+    Of two answers the ``verdict`` is a winner; of one (``message_b`` is none) it is ``good`` or ``bad``. ``void`` says
+    that nothing is to be made of it.
+    """
+
+    kind: ClassVar[str] = "adjudicated"
+    message_a: str
+    message_b: str | None
+    verdict: Ruling
+    strength: int = 0
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@value(kw_only=True)
 class TurnUndone(Payload):
     """The last turn was taken off the visible path: the message and the answer that showed under it."""
 
@@ -289,6 +331,9 @@ PAYLOADS: tuple[type[Payload], ...] = (
     ReasonGiven,
     Compared,
     ComparisonWithdrawn,
+    ReviewSkipped,
+    AnswersFlagged,
+    Adjudicated,
     TurnUndone,
     ConversationCleared,
     ConversationAdopted,

@@ -15,13 +15,16 @@ from labeler.core.conversation import (
     Message,
     PairFact,
     ReasonFact,
+    ReviewFact,
     SelectionFact,
     UndoFact,
     VoteFact,
 )
 from labeler.core.events import (
+    Adjudicated,
     AnswerEdited,
     AnswerSelected,
+    AnswersFlagged,
     Compared,
     ComparisonWithdrawn,
     ConversationAdopted,
@@ -35,6 +38,7 @@ from labeler.core.events import (
     ReasonGiven,
     ReplyFinished,
     ReplyStarted,
+    ReviewSkipped,
     SpanReviewed,
     TurnUndone,
     VoteCast,
@@ -42,7 +46,7 @@ from labeler.core.events import (
 )
 from labeler.errors import LogError
 
-F = TypeVar("F", VoteFact, ReasonFact, ComparisonFact, UndoFact)
+F = TypeVar("F", VoteFact, ReasonFact, ComparisonFact, UndoFact, ReviewFact)
 
 
 def replay(conversation_id: str, events: Iterable[NewEvent]) -> Conversation:
@@ -226,6 +230,14 @@ def _compared(conversation: Conversation, payload: Compared | ComparisonWithdraw
     conversation.comparisons.append(fact)
 
 
+def _reviewed(
+    conversation: Conversation, payload: ReviewSkipped | AnswersFlagged | Adjudicated, event: NewEvent
+) -> None:
+    fact = ReviewFact(payload, event.annotator_id, event.seq, event.at, event.event_id)
+    _require(conversation, *fact.of)
+    conversation.reviewed.append(fact)
+
+
 def _turn_undone(conversation: Conversation, payload: TurnUndone, event: NewEvent) -> None:
     message = conversation.messages[payload.message_id]
     conversation.active[message.parent_id] = None
@@ -254,6 +266,7 @@ def _adopted(conversation: Conversation, payload: ConversationAdopted, event: Ne
     conversation.reasons = renamed(conversation.reasons)
     conversation.comparisons = renamed(conversation.comparisons)
     conversation.undos = renamed(conversation.undos)
+    conversation.reviewed = renamed(conversation.reviewed)
 
 
 def _span_reviewed(conversation: Conversation, payload: SpanReviewed, event: NewEvent) -> None:
@@ -277,6 +290,9 @@ _FOLDS: dict[type[Payload], Any] = {
     ReasonGiven: _reason_given,
     Compared: _compared,
     ComparisonWithdrawn: _compared,
+    ReviewSkipped: _reviewed,
+    AnswersFlagged: _reviewed,
+    Adjudicated: _reviewed,
     TurnUndone: _turn_undone,
     ConversationCleared: _cleared,
     ConversationAdopted: _adopted,

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from labeler.chat import LISTED, MAX_COMMENT, Comparer, Recorder
+from labeler.chat import LISTED, MAX_COMMENT, Comparer, Recorder, Reviewer
 from labeler.core.roles import Visitor
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
@@ -21,6 +21,7 @@ from labeler.page.gestures import Gestures
 from labeler.page.identity import Identity
 from labeler.page.pages import Page, open_to, pages_of
 from labeler.page.recognition import Browsers, Recognition, Recognizer, SignedIn, Vouched, visitor_in
+from labeler.page.reviewing import ReviewScreen, build_review
 from labeler.page.routes import Routes
 from labeler.page.screens import ChatScreen, Screen
 from labeler.page.shield import Shield
@@ -65,6 +66,7 @@ class Cases:
 
     recorder: Recorder
     comparer: Comparer | None = None
+    reviewer: Reviewer | None = None
 
 
 def build_page(
@@ -96,6 +98,9 @@ def _blocks(page: Page, study: Study, cases: Cases, boot_id: str) -> gr.Blocks:
     if page.key == "compare":
         assert cases.comparer is not None
         return build_compare(study, turns(CompareScreen(cases.recorder, cases.comparer)))
+    if page.key == "review":
+        assert cases.reviewer is not None
+        return build_review(study, turns(ReviewScreen(cases.recorder, cases.reviewer)))
     return build_blocks(study, turns(ChatScreen(cases.recorder)))
 
 
@@ -139,7 +144,7 @@ def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads) -> 
     # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Document, recognizer=recognizer, pages=heads.pages, head=heads)
-    app.add_middleware(Gestures, recorder=cases.recorder, comparer=cases.comparer)
+    app.add_middleware(Gestures, recorder=cases.recorder, comparer=cases.comparer, reviewer=cases.reviewer)
     app.add_middleware(Gate, pages=heads.pages, recognizer=recognizer, base=heads.assets.base)
     app.add_middleware(Recognition, recognizer=recognizer)
     app.add_middleware(Shield, max_body=BODY_OVERHEAD + BYTES_PER_CHAR * heads.study.max_message_chars)

@@ -13,6 +13,7 @@ from labeler.ids import digest_of
 
 FOLDER = Path(__file__).with_name("assets")
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+SHEETS = {"compare.js": ("sides.css",), "review.js": ("sides.css", "review.css")}
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -56,7 +57,7 @@ class Assets:
         """
         known = json.dumps(settings).replace("<", "\\u003c")
         base = f"{up}{self.base}"
-        sheets = [name for name in ("page.css", entry.replace(".js", ".css")) if name in self.files]
+        sheets = [name for name in ("page.css", *SHEETS.get(entry, ())) if name in self.files]
         styles = "".join(f'<link rel="stylesheet" href="{base}/{name}">' for name in sheets)
         modules = [name for name in self.files if name.endswith(".js")]
         preloads = "".join(f'<link rel="modulepreload" href="{base}/{name}">' for name in modules)

@@ -7,6 +7,7 @@ from typing import Any
 
 from labeler.chat import Comparer, PairShown, PairView, Recorder
 from labeler.chat.pairs import Side
+from labeler.core.roles import Visitor
 from labeler.page.blocks import BARE, BRIDGE, MATHS, WATCHING, composer, consent_screen, sidebar
 from labeler.page.pacing import Pace, paced
 from labeler.page.render import Frame, facts, hidden_element, text_message
@@ -28,8 +29,8 @@ class CompareScreen(Gestures):
         self._comparer = comparer
         self._own = {"send": self._send, "retry": self._retry}
 
-    def look(self, annotator: str, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
-        return paced(self._comparer.view(annotator, conversation_id), pace)
+    def look(self, visitor: Visitor, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
+        return paced(self._comparer.view(visitor.annotator_id, conversation_id), pace)
 
     def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:
         view: PairView | None = frame.view

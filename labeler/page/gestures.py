@@ -10,19 +10,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from labeler.chat import Comparer, Receipt, Recorder
+from labeler.chat import Comparer, Opinion, Receipt, Recorder, Reviewer
 from labeler.core.choosing import Times, Verdict
+from labeler.core.roles import Visitor
 from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, LabelerError, NotFound, StoreError
 from labeler.page.recognition import visitor_in
-from labeler.page.wire import ChooseGesture, CompareGesture, Posted, ReasonGesture, VoteGesture, parse_posted
+from labeler.page.wire import (
+    ChooseGesture,
+    CompareGesture,
+    Posted,
+    ReasonGesture,
+    ReviewGesture,
+    VoteGesture,
+    parse_posted,
+)
 
 PATH = "/api/gesture"
+THREADS = 32
 MAX_BYTES = 64 * 1024
 NO_IDENTITY = "This browser is not known here. Allow cookies for this page and reload it."
 TOO_LONG = "That is too long."
@@ -52,6 +62,8 @@ class Gestures:
     app: ASGIApp
     recorder: Recorder
     comparer: Comparer | None
+    reviewer: Reviewer | None
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "review"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -73,7 +85,7 @@ class Gestures:
         if body is None:
             return 413, {"error": TOO_LONG}
         try:
-            receipt = await asyncio.wrap_future(self._record(visitor.annotator_id, parse_posted(body)))
+            receipt = await asyncio.wrap_future(self._record(visitor, parse_posted(body)))
         except LabelerError as error:
             return status_of(error), {"error": str(error)}
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again
@@ -81,7 +93,8 @@ class Gestures:
             return 503, {"error": BROKEN}
         return 200, {"position": receipt.position, "stored": len(receipt.event_ids)}
 
-    def _record(self, annotator: str, posted: Posted) -> Future[Receipt]:
+    def _record(self, visitor: Visitor, posted: Posted) -> Future[Receipt]:
+        annotator = visitor.annotator_id
         match posted:
             case VoteGesture():
                 return self.recorder.vote(annotator, posted.nonce, posted.conversation, posted.message, posted.value)
@@ -95,6 +108,21 @@ class Gestures:
                 )
             case ChooseGesture():
                 return self._choose(annotator, posted)
+            case ReviewGesture():
+                return self._review(visitor, posted)
+
+    def _review(self, visitor: Visitor, posted: ReviewGesture) -> Future[Receipt]:
+        if self.reviewer is None:
+            raise GestureRefused("This study has nothing to review. Reload the page.")
+        opinion = Opinion(
+            choice=posted.choice,
+            good=posted.good,
+            flag=posted.flag,
+            reasons=posted.reasons,
+            comment=posted.comment.strip(),
+            times=Times(seen_left=posted.seen_left, seen_right=posted.seen_right, decision=posted.decision),
+        )
+        return self._pool.submit(self.reviewer.say, visitor, posted.lease, opinion)
 
     def _choose(self, annotator: str, posted: ChooseGesture) -> Future[Receipt]:
         if self.comparer is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labeler.core.roles import EVERYBODY, Role, Visitor
+from labeler.core.roles import EVERYBODY, REVIEWERS, Role, Visitor
 from labeler.study import Study
 
 
@@ -26,7 +26,8 @@ class Page:
 
 CHAT = Page("chat", "Chat", "/", EVERYBODY)
 COMPARE = Page("compare", "Compare", "/compare/", EVERYBODY)
-PAGES: Sequence[Page] = (CHAT, COMPARE)
+REVIEW = Page("review", "Review", "/review/", REVIEWERS)
+PAGES: Sequence[Page] = (CHAT, COMPARE, REVIEW)
 
 
 def pages_of(study: Study, anybody: Role | None = None) -> tuple[Page, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from labeler.chat import Claim, Recorder
+from labeler.core.roles import Visitor
 from labeler.errors import GestureRefused
 from labeler.page.pacing import Pace
 from labeler.page.render import Frame, chat_update, facts, hidden_element, view_facts
@@ -18,13 +19,13 @@ Applied = tuple[str, str]
 class Screen(Protocol):
     """One page with a conversation. Methods raise LabelerError, one line."""
 
-    def apply(self, annotator: str, turn: Turn) -> Applied:
+    def apply(self, visitor: Visitor, turn: Turn) -> Applied:
         """Make a gesture. Returns the conversation to show and the text for the message box."""
 
-    def latest(self, annotator: str, turn: Turn) -> str:
+    def latest(self, visitor: Visitor, turn: Turn) -> str:
         """What to show after a failure: the conversation the page was in, if it is theirs."""
 
-    def look(self, annotator: str, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
+    def look(self, visitor: Visitor, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
         """What a tab shows now, and whether that will change by itself."""
 
     def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:
@@ -43,7 +44,7 @@ class Gestures:
         self._mode = mode
         self._own: Mapping[str, Callable[[str, Turn], Applied]] = {}
 
-    def apply(self, annotator: str, turn: Turn) -> Applied:
+    def apply(self, visitor: Visitor, turn: Turn) -> Applied:
         """Make a gesture. Raises GestureRefused for one that this page has not."""
         shared: Mapping[str, Callable[[str, Turn], Applied]] = {
             "open": self._open,
@@ -55,10 +56,10 @@ class Gestures:
         made = shared.get(turn.kind) or self._own.get(turn.kind)
         if made is None:
             raise GestureRefused(MALFORMED)
-        return made(annotator, turn)
+        return made(visitor.annotator_id, turn)
 
-    def latest(self, annotator: str, turn: Turn) -> str:
-        return self._open(annotator, turn)[0]
+    def latest(self, visitor: Visitor, turn: Turn) -> str:
+        return self._open(visitor.annotator_id, turn)[0]
 
     def _open(self, annotator: str, turn: Turn) -> Applied:
         """Open what the page names; a page that names nothing gets the conversation used last."""
@@ -99,8 +100,8 @@ class ChatScreen(Gestures):
             "select": self._select,
         }
 
-    def look(self, annotator: str, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
-        view = self._recorder.view(annotator, conversation_id)
+    def look(self, visitor: Visitor, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
+        view = self._recorder.view(visitor.annotator_id, conversation_id)
         return view, view.running
 
     def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CLOSED = re.compile(
-    r"/(gradio_api(?!/(queue/(join|data)|heartbeat/|startup-events|app_id|file=|theme\.css))"
+    r"(/[a-z]+)?/(gradio_api(?!/(queue/(join|data)|heartbeat/|startup-events|app_id|file=|theme\.css))"
     r"|config|monitoring|login|logout|openapi\.json|docs|redoc|pwa_icon|custom_component|robots\.txt)"
 )
 HEADERS = (

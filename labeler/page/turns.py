@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from labeler.core.roles import Visitor
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
 from labeler.page.pacing import Pace
 from labeler.page.recognition import visitor_in
@@ -65,19 +66,18 @@ class Turns:
         if visitor is None:
             yield self._update(Frame(self.boot_id, "", None, _unknown(claims)))
             return
-        annotator = visitor.annotator_id
-        conversation_id, echo = await self._in_thread(lambda: self._apply(annotator, claims))
-        async for update in self._watch(tab, annotator, conversation_id, echo):
+        conversation_id, echo = await self._in_thread(lambda: self._apply(visitor, claims))
+        async for update in self._watch(tab, visitor, conversation_id, echo):
             yield update
 
     # ── applying ──
 
-    def _apply(self, annotator: str, claims: object) -> tuple[str, Echo]:
+    def _apply(self, visitor: Visitor, claims: object) -> tuple[str, Echo]:
         """What to show next, and what became of the gesture. Never raises: every failure is a line on the page."""
         turn = Turn(kind="open")
         try:
             turn = parse_turn(claims)
-            conversation_id, text = self.screen.apply(annotator, turn)
+            conversation_id, text = self.screen.apply(visitor, turn)
             return conversation_id, Echo(turn.nonce, turn.kind, text=text)
         except (StoreError, GestureRefused) as error:
             again = isinstance(error, StoreError) and not isinstance(error, SeqConflict)
@@ -85,24 +85,24 @@ class Turns:
         except Exception:  # noqa: BLE001 - the page must stay alive, and a traceback is not for annotators
             _LOG.exception("a gesture failed")
             echo = Echo(turn.nonce, turn.kind, ok=False, line=BROKEN)
-        return self._standing(annotator, turn), echo
+        return self._standing(visitor, turn), echo
 
-    def _standing(self, annotator: str, turn: Turn) -> str:
+    def _standing(self, visitor: Visitor, turn: Turn) -> str:
         """What to show after a failure: the conversation the page was in, if it is theirs."""
         try:
-            return self.screen.latest(annotator, turn)
+            return self.screen.latest(visitor, turn)
         except LabelerError:
             return ""
 
     # ── watching ──
 
-    async def _watch(self, tab: Tab, annotator: str, conversation_id: str, echo: Echo) -> AsyncIterator[Update]:
+    async def _watch(self, tab: Tab, visitor: Visitor, conversation_id: str, echo: Echo) -> AsyncIterator[Update]:
         mine, pace = tab.take(conversation_id), tab.pace
         before: Frame | None = None
         while True:
-            frame, more = await self._in_thread(lambda: self._frame(annotator, conversation_id, echo, pace))
+            frame, more = await self._in_thread(lambda: self._frame(visitor, conversation_id, echo, pace))
             if tab.watcher != mine:
-                current = await self._in_thread(lambda: self._frame(annotator, tab.conversation_id, echo, pace))
+                current = await self._in_thread(lambda: self._frame(visitor, tab.conversation_id, echo, pace))
                 yield self._update(current[0])
                 return
             if frame != before:
@@ -112,15 +112,15 @@ class Turns:
                 return
             await asyncio.sleep(WATCH_SECONDS)
 
-    def _frame(self, annotator: str, conversation_id: str, echo: Echo, pace: Pace) -> tuple[Frame, bool]:
+    def _frame(self, visitor: Visitor, conversation_id: str, echo: Echo, pace: Pace) -> tuple[Frame, bool]:
         """What to show now, and whether that will change by itself."""
         try:
-            consent = self.consent_needed(annotator)
-            view, more = self.screen.look(annotator, "" if consent else conversation_id, pace)
-            return Frame(self.boot_id, annotator, view, echo, consent), more
+            consent = self.consent_needed(visitor.annotator_id)
+            view, more = self.screen.look(visitor, "" if consent else conversation_id, pace)
+            return Frame(self.boot_id, visitor.annotator_id, view, echo, consent), more
         except LabelerError as error:
             told = Echo(echo.nonce, echo.kind, ok=False, line=str(error))
-            return Frame(self.boot_id, annotator, None, told), False
+            return Frame(self.boot_id, visitor.annotator_id, None, told), False
 
     def _update(self, frame: Frame) -> Update:
         return self.screen.draw(frame, next(self._stamps))

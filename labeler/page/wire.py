@@ -81,7 +81,29 @@ class ChooseGesture(_Door):
     decision: Milliseconds = None
 
 
-Posted = Annotated[VoteGesture | ReasonGesture | CompareGesture | ChooseGesture, Field(discriminator="kind")]
+class ReviewGesture(_Door):
+    """What a reviewer says of what they have in hand (``lease``): one of the three, or none to skip it.
+
+    ``conversation`` is what every gesture carries; a review is found by its lease.
+    """
+
+    kind: Literal["review"]
+    nonce: Id
+    conversation: Id = ""
+    lease: Id
+    choice: Literal["a_much", "a", "same", "both_bad", "b", "b_much"] | None = None
+    good: bool | None = None
+    flag: Literal["unsafe", "personal_data", "broken"] | None = None
+    reasons: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=100)
+    comment: str = ""
+    seen_left: Milliseconds = None
+    seen_right: Milliseconds = None
+    decision: Milliseconds = None
+
+
+Posted = Annotated[
+    VoteGesture | ReasonGesture | CompareGesture | ChooseGesture | ReviewGesture, Field(discriminator="kind")
+]
 _POSTED: TypeAdapter[Posted] = TypeAdapter(Posted)
 
 

@@ -163,6 +163,55 @@ def m006_owners(connection: Connection) -> None:
     )
 
 
+@step
+def m007_reviews(connection: Connection) -> None:
+    """What is there to be reviewed, and who has it in hand: see ``reviews.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE projections (
+            name TEXT NOT NULL PRIMARY KEY,
+            position INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE review_items (
+            item_id TEXT NOT NULL PRIMARY KEY,
+            conversation_id TEXT NOT NULL,
+            message_a TEXT NOT NULL,
+            message_b TEXT,
+            owner TEXT NOT NULL,
+            state TEXT NOT NULL,
+            reviews INTEGER NOT NULL,
+            agreement FLOAT NOT NULL,
+            confidence FLOAT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX ix_review_items_conversation_id ON review_items (conversation_id)",
+        "CREATE INDEX review_items_by_need ON review_items (state, reviews, agreement, confidence, item_id)",
+        """
+        CREATE TABLE review_words (
+            item_id TEXT NOT NULL,
+            annotator_id TEXT NOT NULL,
+            word TEXT NOT NULL,
+            PRIMARY KEY (item_id, annotator_id)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE review_leases (
+            lease_id TEXT NOT NULL PRIMARY KEY,
+            item_id TEXT NOT NULL,
+            annotator_id TEXT NOT NULL,
+            "left" TEXT NOT NULL,
+            until TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX ix_review_leases_item_id ON review_leases (item_id)",
+        "CREATE INDEX ix_review_leases_annotator_id ON review_leases (annotator_id)",
+        "CREATE INDEX ix_review_leases_until ON review_leases (until)",
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 

@@ -4,7 +4,8 @@
 same transaction, and can be made anew at any time; so can ``spans``, what was found in texts that are published. They
 grow with conversations, not with events: what every append must pay for is the log itself and nothing else. ``pushes``
 remembers what was published where; lost, it is found anew by the next push. ``accounts`` and ``ended_sessions`` say who
-may sign in: nothing derives them, and no dump of the log holds them.
+may sign in: nothing derives them, and no dump of the log holds them. ``review_items`` and ``review_words`` follow the
+log as far as ``projections`` says; ``review_leases`` says who has what in hand.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Float,
     FromClause,
     Index,
     Integer,
@@ -164,5 +166,49 @@ ended_sessions = Table(
     metadata,
     Column("session", Text, primary_key=True),
     Column("until", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+projections = Table(
+    "projections",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+review_items = Table(
+    "review_items",
+    metadata,
+    Column("item_id", Text, primary_key=True),
+    Column("conversation_id", Text, nullable=False, index=True),
+    Column("message_a", Text, nullable=False),
+    Column("message_b", Text),
+    Column("owner", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reviews", Integer, nullable=False),
+    Column("agreement", Float, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Index("review_items_by_need", "state", "reviews", "agreement", "confidence", "item_id"),
+    sqlite_with_rowid=False,
+)
+
+review_words = Table(
+    "review_words",
+    metadata,
+    Column("item_id", Text, primary_key=True),
+    Column("annotator_id", Text, primary_key=True),
+    Column("word", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+review_leases = Table(
+    "review_leases",
+    metadata,
+    Column("lease_id", Text, primary_key=True),
+    Column("item_id", Text, nullable=False, index=True),
+    Column("annotator_id", Text, nullable=False, index=True),
+    Column("left", Text, nullable=False),
+    Column("until", Text, nullable=False, index=True),
     sqlite_with_rowid=False,
 )

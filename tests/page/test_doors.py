@@ -178,8 +178,9 @@ def test_an_oversized_or_unmeasured_body_is_refused(visitor: Visitor) -> None:
     ],
 )
 def test_what_the_page_does_not_need_is_not_there(visitor: Visitor, path: str) -> None:
-    assert visitor.http.get(path).status_code == 404
-    assert visitor.http.post(path, json={}).status_code == 404
+    for address in (path, f"/compare{path}"):
+        assert visitor.http.get(address).status_code == 404
+        assert visitor.http.post(address, json={}).status_code == 404
 
 
 def test_browsers_are_told_to_load_nothing_from_elsewhere(visitor: Visitor) -> None:

@@ -56,6 +56,8 @@ _BOOK = (
     Rule("R28", "siblings with the same text are one answer"),
     Rule("R29", "gold conversations are for measuring annotators"),
     Rule("R30", "consent is missing or withdrawn, the annotator is excluded, or the events were erased"),
+    Rule("R31", "what reviewers disagreed about was adjudicated: that counts, and nothing else about it", 0.95),
+    Rule("R32", "a reviewer flagged an answer: nothing is made of it until it is adjudicated"),
 )
 
 RULES = {rule.id: rule for rule in _BOOK}
@@ -94,6 +96,8 @@ REASONS = {
     "over_pair_limit": ("R4", "a pair beyond `max_pairs_per_prompt`"),
     "same_text": ("R28", "another copy of a sibling's text, or a pair of two copies"),
     "different_prompts": ("R17", "a comparison of answers to different prompts"),
+    "adjudicated_void": ("R31", "an answer or a pair of which nothing is to be made, as was adjudicated"),
+    "flagged": ("R32", "an answer that a reviewer flagged (unsafe, personal data, broken)"),
     "gold": ("R29", "an answer of a gold conversation"),
     "consent_missing": ("R30", "the annotator never accepted the consent text"),
     "consent_withdrawn": ("R30", "the annotator withdrew consent"),

@@ -6,12 +6,13 @@ import { closeWhy } from "./chat-keys.js";
 import { box } from "./composer.js";
 import { byId, make, mark, onRedraw, rows } from "./dom.js";
 import { press, startKeys } from "./keys.js";
+import { measure, measured } from "./measures.js";
 import { onDelivered, post } from "./outbox.js";
 import { ask, onBegin, onHindrance } from "./turns.js";
 import { choiceOf, isWaiting, onChange, page } from "./view.js";
 import { summarise, whyForm } from "./why.js";
 
-const CHOICES = [
+export const CHOICES = [
   ["a_much", "A is much better"],
   ["a", "A is better"],
   ["same", "About the same"],
@@ -24,36 +25,12 @@ const FIRST = "Choose between the two answers first; then go on.";
 const ON_ITS_WAY = "One moment: your choice is on its way.";
 const NOTHING = "There is nothing to compare here. Try again";
 
-const seen = new Map(); // answer id -> when it was first in view
-const ended = new Map(); // message id -> when both answers were there
 let shown = "";
 let asked = false; // a turn of this tab is on its way
 let brought = ""; // the message whose answers were scrolled to last
 
-// ── what is measured ──
-
-const isDrawn = (element) => (element?.getBoundingClientRect().height ?? 0) > 0;
-
-// Whether something of an element can be seen now.
-function inView(element) {
-  const { top, bottom } = element.getBoundingClientRect();
-  return document.visibilityState === "visible" && top < window.innerHeight && bottom > 0;
-}
-
-// What the server said may be known a moment before Gradio has drawn it.
-function measure(pair) {
-  const drawn = ["left", "right"].map((place) => {
-    const { id, empty } = pair[place];
-    const message = byId(place)?.querySelector(".message");
-    if (!empty && !seen.has(id) && isDrawn(message) && inView(message)) seen.set(id, performance.now());
-    return isDrawn(message);
-  });
-  if (pair.comparable && drawn.every(Boolean) && !ended.has(pair.message)) ended.set(pair.message, performance.now());
-}
-
-function since(moment) {
-  return moment === undefined ? null : Math.round(performance.now() - moment);
-}
+// The answers that there is something of.
+const answers = ({ left, right }) => ({ left: left.empty ? null : left.id, right: right.empty ? null : right.id });
 
 // ── what is done ──
 
@@ -77,9 +54,7 @@ function send(pair, { choice, reasons, comment }) {
     choice,
     reasons,
     comment,
-    seen_left: since(seen.get(pair.left.id)),
-    seen_right: since(seen.get(pair.right.id)),
-    decision: since(ended.get(pair.message)),
+    ...measured(pair.message, answers(pair)),
   });
 }
 
@@ -168,7 +143,7 @@ function draw() {
     mark(byId(place)?.querySelector("[role=log]"), { "aria-label": `Answer ${name}` });
     if (pair) drawHead(place, name, pair);
   }
-  if (pair) measure(pair);
+  if (pair) measure(pair.message, answers(pair), pair.comparable);
   bringIntoView(pair);
 }
 
@@ -197,5 +172,5 @@ export function startChoices() {
   onDelivered(askForNames);
   onChange(draw);
   onRedraw(draw);
-  document.addEventListener("scroll", () => page.view.pair && measure(page.view.pair), { capture: true, passive: true });
+  document.addEventListener("scroll", draw, { capture: true, passive: true });
 }

@@ -92,13 +92,7 @@ function paint() {
   const writing = page.view.running;
   setDisabled(byId("send"), !page.ready || writing || isPending());
   setDisabled(byId("stop"), !writing);
-  document.body.dataset.screen = screenName();
   mark(document.querySelector("#chat [role=log]"), { "aria-busy": String(writing) });
-}
-
-function screenName() {
-  if (!page.ready) return "loading";
-  return page.consent ? "consent" : "chat";
 }
 
 // Which of them can be pressed is known here first: Gradio would only learn it from the next answer.

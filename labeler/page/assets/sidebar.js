@@ -111,7 +111,7 @@ function draw() {
   const key = JSON.stringify([facts, page.view.conversation, page.consent]);
   if (key === shown && place.childElementCount) return;
   shown = key;
-  place.replaceChildren(progress(), conversations(), identity());
+  place.replaceChildren(progress(), ...(settings.page === "review" ? [] : [conversations()]), identity());
 }
 
 async function load() {

@@ -6,6 +6,7 @@
 
 const ACKNOWLEDGED_MS = 5000;
 const SHOWN_AS = {
+  review: () => ({}),
   choose: ({ choice, reasons, comment }) => ({ choice, reasons, comment }),
   vote: ({ value }) => ({ vote: value }),
   reason: ({ reasons, comment }) => ({ reasons, comment }),

@@ -4,7 +4,7 @@ import { make } from "./dom.js";
 import { perTab, settings } from "./settings.js";
 
 // A closed panel about `id`; `save({ reasons, comment })` hears when the form is sent.
-export function whyForm(id, given, save) {
+export function whyForm(id, given, save, name = "Save reason") {
   const boxes = settings.reasons.map((reason) => {
     const box = make("input", { type: "checkbox", value: reason });
     box.checked = given.reasons.includes(reason);
@@ -20,7 +20,7 @@ export function whyForm(id, given, save) {
     {},
     reasons,
     make("label", { class: "why-comment" }, make("span", {}, "Comment (optional)"), comment),
-    make("button", { type: "submit", class: "save-reason" }, "Save reason"),
+    make("button", { type: "submit", class: "save-reason" }, name),
   );
   const summary = make("summary", {}, make("span", { class: "why-word" }, "Why?"), " ", make("span", { class: "why-given" }));
   const panel = make("details", { class: "panel-why", "aria-label": "Why?", "aria-live": "off" }, summary, form);

@@ -1,0 +1,100 @@
+"""The page "Review": what others gave, judged again without knowing what they said."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from labeler.chat import Recorder, Reviewer, Task
+from labeler.core.roles import Visitor
+from labeler.page.blocks import BARE, BRIDGE, MATHS, WATCHING, consent_screen, sidebar
+from labeler.page.pacing import Pace
+from labeler.page.render import Frame, facts, hidden_element, text_message
+from labeler.page.screens import Applied, Gestures
+from labeler.page.toolkit import gr
+from labeler.page.turns import Tab, Turns
+from labeler.page.wire import Turn
+from labeler.study import Study
+
+SKIPPED = 3
+
+
+class ReviewScreen(Gestures):
+    """One item at a time. Opening the page, or asking for the next one, takes it in hand."""
+
+    def __init__(self, recorder: Recorder, reviewer: Reviewer) -> None:
+        super().__init__(recorder, "review")
+        self._reviewer = reviewer
+
+    def apply(self, visitor: Visitor, turn: Turn) -> Applied:
+        # What is shown is found by who looks, not by what the page says.
+        return ("", "") if turn.kind == "open" else super().apply(visitor, turn)
+
+    def latest(self, visitor: Visitor, turn: Turn) -> str:
+        return ""
+
+    def look(self, visitor: Visitor, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
+        task = self._reviewer.task(visitor)
+        return (task, self._reviewer.counts(visitor)), False
+
+    def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:
+        if frame.view is None or frame.consent is not None:
+            return *(gr.skip() for _ in range(SKIPPED)), hidden_element(facts(frame, stamp, None))
+        task, counts = frame.view
+        known = {"conversation": "", "turn_seq": 0, "running": False, "messages": [], "counts": counts, "task": None}
+        if task is None:
+            return [], [], [], hidden_element(facts(frame, stamp, known))
+        past = [text_message(line.id, line.role, line.text) for line in task.past]
+        left = [text_message(task.left_id, "assistant", task.left)]
+        right = [] if task.right is None else [text_message(str(task.right_id), "assistant", task.right)]
+        return past, left, right, hidden_element(facts(frame, stamp, known | {"task": _facts(task)}))
+
+
+def _facts(task: Task) -> dict[str, Any]:
+    """What the browser script needs to know: nothing that anybody said of it."""
+    return {"lease": task.lease, "left": task.left_id, "right": task.right_id}
+
+
+def build_review(study: Study, turns: Turns) -> gr.Blocks:
+    """The page as Gradio blocks, wired to its handlers."""
+    blocks = gr.Blocks(title=f"Review · {study.title}", analytics_enabled=False, fill_height=True, fill_width=True)
+    with blocks:
+        sidebar(study)
+        consent_screen(study)
+        with gr.Column(elem_id="chat-screen", scale=1):
+            gr.HTML(f"<h1>{html.escape(study.title)}</h1>", elem_id="top", **BARE)
+            with gr.Column(elem_id="arena"):
+                gr.HTML('<div id="queue"></div>', elem_id="queue-line", **BARE)
+                past = _chatbot("chat")
+                with gr.Row(elem_id="pair"):
+                    columns = [_column("A", "left"), _column("B", "right")]
+                gr.HTML('<div id="choices"></div>', elem_id="choosing", **BARE)
+            gr.HTML('<div id="status-line"></div>', elem_id="status", **BARE)
+            bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, **BARE)
+        claims = gr.JSON(visible=False)
+        tab = gr.State(Tab())
+        shown = [past, *columns, bridge]
+        for event, source in {blocks.load: "load", bridge.click: "bridge"}.items():
+            event(turns.act, [claims, tab], shown, js=f"() => window.labeler.gesture('{source}')", **WATCHING)
+    return blocks
+
+
+def _column(name: str, place: str) -> gr.Chatbot:
+    with gr.Column(elem_id=f"column-{place}", min_width=280):
+        gr.HTML(f'<div class="column-head" id="head-{place}"><h2>Answer {name}</h2></div>', **BARE)
+        return _chatbot(place)
+
+
+def _chatbot(elem_id: str) -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id=elem_id,
+        show_label=False,
+        container=False,
+        height=None,
+        layout="bubble",
+        group_consecutive_messages=False,
+        buttons=[],
+        placeholder="",
+        allow_file_downloads=False,
+        latex_delimiters=MATHS,
+    )

@@ -1,0 +1,278 @@
+"""What is there to be reviewed, and who has it in hand: tables that follow the log.
+
+``review_items`` and ``review_words`` are derived from the log, conversation by conversation, up to a position that is
+kept with them; made anew they say the same. ``review_leases`` is the memory of who was given what.
+
+An item is given out in a transaction that first takes in what the log says by then, and no writer can come between:
+finished reviews and running leases together never exceed what is wanted of an item. Whoever hands a review in holds
+their lease first (``hold``), so that it cannot run out and be given to somebody else while the review is being stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Integer, bindparam, case, delete, exists, func, insert, select, update
+
+from labeler.core.folding import replay
+from labeler.core.reviewing import Item, items_of
+from labeler.core.standing import standing_of
+from labeler.store import queries
+from labeler.store.rows import event_from
+from labeler.store.schema import (
+    about_annotators,
+    conversations,
+    events,
+    projections,
+    review_items,
+    review_leases,
+    review_words,
+)
+from labeler.store.store import Store
+
+AT_ONCE = 500  # conversations that are taken in in one transaction
+
+_all = (
+    select(conversations.c.conversation_id, conversations.c.ordinal)
+    .where(conversations.c.first_position <= bindparam("upto"), conversations.c.ordinal > bindparam("done"))
+    .order_by(conversations.c.ordinal)
+)
+_changed = _all.where(conversations.c.ordinal.in_(queries.dirty))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An item that somebody has in hand until a time. ``left`` is the answer that stands on the left for them."""
+
+    id: str
+    item_id: str
+    conversation_id: str
+    message_a: str
+    message_b: str | None
+    annotator_id: str
+    left: str
+    until: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What items are made by: ``overlap`` reviews of each are wanted; whoever has to consent and has not gives none."""
+
+    overlap: int
+    consent_needed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Names the state of the tables: other rules make them anew."""
+        return f"reviews/{self.overlap}/{int(self.consent_needed)}"
+
+
+# ── following the log ──
+
+
+def follow(store: Store, rules: Rules) -> int:
+    """Take in what the log says by now, in small transactions. Returns the position that was reached.
+
+    Broken off it begins again where it began: taking in twice changes nothing.
+    """
+    with store.database.writing() as connection:
+        after, upto = _position(connection, rules), connection.scalars(queries.last_position).one()
+    done: int | None = -1
+    while after < upto and done is not None:
+        with store.database.writing() as connection:
+            done = _take_in(connection, rules, _Span(after, upto, done), AT_ONCE)
+            if done is None:
+                _remember(connection, rules, upto)
+    return int(upto)
+
+
+def _catch_up(connection: Connection, rules: Rules) -> None:
+    """The same within a transaction, when little can have happened since."""
+    after, upto = _position(connection, rules), connection.scalars(queries.last_position).one()
+    if after < upto:
+        _take_in(connection, rules, _Span(after, upto, -1))
+        _remember(connection, rules, upto)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The events in ``after < position <= upto``, of conversations numbered above ``done``."""
+
+    after: int
+    upto: int
+    done: int
+
+
+def _take_in(connection: Connection, rules: Rules, span: _Span, most: int | None = None) -> int | None:
+    """Take in up to ``most`` conversations as they are now. Returns the number of the last one if more may be left."""
+    query = _all if span.after == 0 else _changed
+    bounds = {"after": span.after, "upto": span.upto, "done": span.done}
+    changed = connection.execute(query.limit(most), bounds).all()
+    if not changed:
+        return None
+    about = connection.execute(select(events).where(about_annotators).order_by(events.c.position))
+    standing = standing_of(map(event_from, about), consent_needed=rules.consent_needed)
+    for conversation_id, _ in changed:
+        stream = connection.execute(queries.stream, {"stream_id": conversation_id})
+        conversation = replay(conversation_id, map(event_from, stream))
+        barred = standing.refusal(conversation.annotator_id) is not None
+        _write(connection, conversation_id, [] if barred else items_of(conversation), rules.overlap)
+    return None if most is None or len(changed) < most else int(changed[-1][1])
+
+
+def _write(connection: Connection, conversation_id: str, items: Sequence[Item], overlap: int) -> None:
+    """Put what a conversation holds in the place of what it held before."""
+    known = select(review_items.c.item_id).where(review_items.c.conversation_id == conversation_id)
+    connection.execute(delete(review_words).where(review_words.c.item_id.in_(known)))
+    connection.execute(delete(review_items).where(review_items.c.conversation_id == conversation_id))
+    if not items:
+        return
+    rows = [
+        {
+            "item_id": item.id,
+            "conversation_id": conversation_id,
+            "message_a": item.message_a,
+            "message_b": item.message_b,
+            "owner": item.owner,
+            "state": item.state(overlap),
+            "reviews": item.reviews,
+            "agreement": item.agreement,
+            "confidence": item.confidence,
+        }
+        for item in items
+    ]
+    connection.execute(insert(review_items), rows)
+    words = [
+        {"item_id": item.id, "annotator_id": annotator_id, "word": word}
+        for item in items
+        for annotator_id, word in item.said.items()
+    ]
+    if words:
+        connection.execute(insert(review_words), words)
+
+
+def _position(connection: Connection, rules: Rules) -> int:
+    """How far the tables follow the log under these rules. Tables that were made under others are emptied."""
+    found = connection.scalars(select(projections.c.position).where(projections.c.name == rules.name)).one_or_none()
+    if found is None:
+        for table in (review_items, review_words):
+            connection.execute(delete(table))
+        connection.execute(delete(projections).where(projections.c.name.startswith("reviews/")))
+        connection.execute(insert(projections).values(name=rules.name, position=0))
+    return found or 0
+
+
+def _remember(connection: Connection, rules: Rules, position: int) -> None:
+    """Another process may have come further meanwhile."""
+    mine = projections.c.name == rules.name, projections.c.position < position
+    connection.execute(update(projections).where(*mine).values(position=position))
+
+
+# ── leases ──
+
+_running = (review_leases.c.item_id == review_items.c.item_id, review_leases.c.until > bindparam("now"))
+_in_hand = select(func.count()).select_from(review_leases).where(*_running).correlate(review_items).scalar_subquery()
+_met = exists().where(
+    review_words.c.item_id == review_items.c.item_id, review_words.c.annotator_id == bindparam("annotator_id")
+)
+_mine = (review_leases.c.annotator_id == bindparam("annotator_id"), review_leases.c.until > bindparam("now"))
+# By need: least reviewed first, then the most disputed, then the least sure.
+_next = (
+    select(review_items)
+    .where(
+        review_items.c.state == "open",
+        review_items.c.owner != bindparam("annotator_id"),
+        review_items.c.reviews + _in_hand < bindparam("overlap", type_=Integer),
+        ~_met,
+    )
+    .order_by(
+        review_items.c.reviews,
+        review_items.c.agreement,
+        review_items.c.confidence,
+        _in_hand,
+        review_items.c.item_id,
+    )
+    .limit(1)
+)
+_COLUMNS = (
+    review_leases.c.lease_id,
+    review_leases.c.item_id,
+    review_items.c.conversation_id,
+    review_items.c.message_a,
+    review_items.c.message_b,
+    review_leases.c.annotator_id,
+    review_leases.c.left,
+    review_leases.c.until,
+    review_items.c.owner,
+)
+_leases = select(*_COLUMNS).join(review_items, review_items.c.item_id == review_leases.c.item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody asks for something to review: they get it in hand from ``now`` until ``until``, under a fresh id.
+
+    ``a_left`` says which of two answers is to stand on the left.
+    """
+
+    annotator_id: str
+    lease_id: str
+    now: str
+    until: str
+    a_left: bool
+
+
+def take(store: Store, rules: Rules, by: Asked) -> Lease | None:
+    """What the annotator has in hand already, or else what is needed most and is not theirs; None: there is nothing."""
+    follow(store, rules)
+    asked = {"annotator_id": by.annotator_id, "now": by.now}
+    with store.database.writing() as connection:
+        _catch_up(connection, rules)
+        held = connection.execute(_leases.where(*_mine), asked).first()
+        if held is not None:
+            return Lease(*held)
+        connection.execute(delete(review_leases).where(review_leases.c.until <= by.now))
+        item = connection.execute(_next, {**asked, "overlap": rules.overlap}).one_or_none()
+        if item is None:
+            return None
+        left = item.message_a if by.a_left or item.message_b is None else item.message_b
+        row = {"lease_id": by.lease_id, "item_id": item.item_id, "annotator_id": by.annotator_id, "left": left}
+        connection.execute(insert(review_leases).values(**row, until=by.until))
+        return Lease(*connection.execute(_leases.where(review_leases.c.lease_id == by.lease_id)).one())
+
+
+def lease_of(store: Store, lease_id: str) -> Lease | None:
+    """A lease that has not been given back, run out or not; None if its item is gone."""
+    with store.database.reading() as connection:
+        row = connection.execute(_leases.where(review_leases.c.lease_id == lease_id)).one_or_none()
+    return None if row is None else Lease(*row)
+
+
+def hold(store: Store, lease_id: str, annotator_id: str, *, now: str, until: str) -> bool:
+    """Keep a lease from running out before ``until``; false if it has run out, or is somebody else's."""
+    own = (
+        review_leases.c.lease_id == lease_id,
+        review_leases.c.annotator_id == annotator_id,
+        review_leases.c.until > now,
+    )
+    longer = case((review_leases.c.until > until, review_leases.c.until), else_=until)
+    with store.database.writing() as connection:
+        return bool(connection.execute(update(review_leases).where(*own).values(until=longer)).rowcount)
+
+
+def give_back(store: Store, rules: Rules, lease_id: str) -> None:
+    """End a lease. What was stored under it is taken in in the same transaction, so that no slot is free in between."""
+    with store.database.writing() as connection:
+        _catch_up(connection, rules)
+        connection.execute(delete(review_leases).where(review_leases.c.lease_id == lease_id))
+
+
+def counts(store: Store, rules: Rules) -> dict[str, int]:
+    """How many items there are in each state."""
+    follow(store, rules)
+    query: Any = select(review_items.c.state, func.count()).group_by(review_items.c.state)
+    with store.database.reading() as connection:
+        return {state: count for state, count in connection.execute(query)}
