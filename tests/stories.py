@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from labeler.core import gestures
+from labeler.core import choosing, gestures
 from labeler.core.conversation import Conversation, Message
 from labeler.core.events import (
     AnnotatorExcluded,
@@ -130,6 +130,21 @@ class Story(_Teller):
     def asks(self, text: str) -> Self:
         """Send a message; its answer is told by what comes next."""
         return self._tell(*gestures.send(self.conversation, self._new("q"), text, self._draw()))
+
+    def asks_two(self, text: str) -> Self:
+        """Send a message that two models answer side by side; ``answers`` ends the second of them, then the first."""
+        first = self._draw()
+        number = int(first.message_id.rpartition("a")[2]) + 1
+        second = replace(self._draw(), message_id=self.id(f"a{number}"), model="other")
+        draw = choosing.PairDraw(a=first, b=second, left="a", policy="uniform", propensity=1.0)
+        return self._tell(*choosing.ask(self.conversation, self._new("q"), text, draw, "a"))
+
+    def chooses(self, choice: choosing.Choice | None) -> Self:
+        """Choose between the two answers at the end."""
+        pair = choosing.last_pair(self.conversation)
+        assert pair is not None
+        verdict = choosing.Verdict(choice=choice)
+        return self._tell(*choosing.choose(self.conversation, self.teller, pair.drawn.message_id, verdict))
 
     def answers(self, text: str, **measures: Any) -> Self:
         """The model ends its answer. ``measures`` are further fields of ``ReplyFinished``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler.core.events import PAYLOADS
+from labeler.core.events import PAYLOADS, Adjudicated, AnswersFlagged, Compared, ReviewSkipped, Winner
 from labeler.core.records import Derived
 from labeler.core.rules import REASONS, RULES, Options
 from labeler.core.rules.book import confidence_of
@@ -46,9 +46,9 @@ def test_the_page_names_each_rules_confidence_and_option() -> None:
         assert default == (f"`{rule.option}`" if rule.option else "on")
 
 
-def test_every_rule_from_1_to_30_is_there() -> None:
+def test_every_rule_from_1_to_32_is_there() -> None:
     numbers = {int(re.sub(r"\D", "", rule_id)) for rule_id in RULES}
-    assert numbers == set(range(1, 31))
+    assert numbers == set(range(1, 33))
 
 
 def test_a_rule_without_a_confidence_makes_no_record_of_its_own() -> None:
@@ -101,6 +101,16 @@ def retried() -> Story:
     return asked().retries("Because.")
 
 
+def beside() -> Story:
+    story = told("ann", mode="compare", model="")
+    return story.asks_two("Why?").answers("Because.").answers("Because of scattering, mostly.")
+
+
+def said(winner: Winner) -> Compared:
+    """What a reviewer says of the two answers of a retry."""
+    return Compared(message_a="c1.a1", message_b="c1.a2", winner=winner, strength=2, position="b_left")
+
+
 # What happened before, and the gesture.
 SCENES: dict[str, tuple[Callable[[], Story], Callable[[Story], Story]]] = {
     "Send": (asked, lambda story: story.asks("And?")),
@@ -131,6 +141,23 @@ SCENES: dict[str, tuple[Callable[[], Story], Callable[[Story], Story]]] = {
     "Undo a rewrite": (lambda: asked().edits("No idea."), lambda story: story.undoes()),
     "Clear": (asked, lambda story: story.clears()),
     "New conversation": (asked, lambda story: story),
+    "Send (side by side)": (lambda: beside().chooses("b"), lambda story: story.asks_two("And?")),
+    "A is better (side by side)": (beside, lambda story: story.chooses("a")),
+    "Both are bad (side by side)": (beside, lambda story: story.chooses("both_bad")),
+    "a reviewer chooses the other answer": (lambda: retried().better().by("bob"), lambda story: story.adds(said("a"))),
+    "a reviewer agrees": (lambda: retried().better().by("bob"), lambda story: story.adds(said("b"))),
+    "a reviewer skips": (
+        lambda: retried().better().by("bob"),
+        lambda story: story.adds(ReviewSkipped(message_a="c1.a1", message_b="c1.a2")),
+    ),
+    "a reviewer flags": (
+        lambda: retried().better().by("bob"),
+        lambda story: story.adds(AnswersFlagged(message_a="c1.a1", message_b="c1.a2", flag="unsafe")),
+    ),
+    "a dispute is adjudicated": (
+        lambda: retried().better().by("bob").adds(said("a")).by("eve"),
+        lambda story: story.adds(Adjudicated(message_a="c1.a1", message_b="c1.a2", verdict="a", strength=2)),
+    ),
     "Add to my account": (asked, lambda story: story.adopted_by("account")),
 }
 CONSENT = {
@@ -180,7 +207,7 @@ def test_a_gesture_becomes_the_records_of_its_row(gesture: str) -> None:
 
 def _from_before(gesture: str) -> set[tuple[str, str]]:
     """What the scene had made already, and the gesture leaves as it was."""
-    return {("kto", "R2")} if gesture == "Save reason" else set()
+    return {"Save reason": {("kto", "R2")}, "Send (side by side)": {("dpo", "R22")}}.get(gesture, set())
 
 
 @pytest.mark.parametrize("gesture", CONSENT)

@@ -82,7 +82,7 @@ def _add_records(
 
 def _judged(reading: Reading) -> set[str]:
     """The answers with a vote or a comparison that stands."""
-    compared = (one for fact in reading.comparisons for one in (fact.message_a, fact.message_b))
+    compared = (one for fact in (*reading.comparisons, *reading.heard) for one in (fact.message_a, fact.message_b))
     return {*(message_id for message_id, runs in reading.runs.items() if runs), *compared}
 
 

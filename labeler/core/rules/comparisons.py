@@ -21,7 +21,7 @@ Comparisons = list[tuple[ComparisonFact, Compared]]
 def usable(reading: Reading, turn: Turn) -> Comparisons:
     """The turn's comparisons of two candidates with different texts; the others go into the ledger."""
     kept: Comparisons = []
-    for fact in reading.comparisons:
+    for fact in reading.heard:
         if fact.message_a not in turn.texts and fact.message_a not in turn.fates:
             continue
         reason = _flaw(turn, fact)
@@ -41,12 +41,14 @@ def _flaw(turn: Turn, fact: ComparisonFact) -> str | None:
     return "same_text" if turn.texts[fact.message_a] == turn.texts[fact.message_b] else None
 
 
-def pairs_from_comparisons(comparisons: Comparisons) -> Iterator[PairClaim]:
-    """R22: the winner is better, as strongly as was said."""
+def pairs_from_comparisons(reading: Reading, comparisons: Comparisons) -> Iterator[PairClaim]:
+    """R22: the winner is better, as strongly as was said. R31: and as was ruled."""
+    ruled = reading.rulings.events
     for fact, compared in comparisons:
         if compared.winner not in ("a", "b"):
             continue
-        evidence = _evidence("R22", confidence_of("R22"), fact, strength=min(3, max(1, compared.strength)))
+        rule = "R31" if fact.event_id in ruled else "R22"
+        evidence = _evidence(rule, confidence_of(rule), fact, strength=min(3, max(1, compared.strength)))
         a, b = PLACES.get(compared.position, ALONE)
         if compared.winner == "a":
             yield PairClaim(fact.message_a, fact.message_b, evidence, (a, b))

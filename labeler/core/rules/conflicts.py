@@ -60,8 +60,10 @@ def _question(turn: Turn, questions: dict[tuple[str, str], _Question], one: str,
 
 def _decide(reading: Reading, turn: Turn, question: _Question) -> Verdict | None:
     """R26: everybody agrees, or a majority of two thirds of three or more does."""
-    if len(question.claims) == 1 and not question.ties:
+    if len(question.claims) == 1 and not question.ties and not reading.rulings.ruled:
         return Verdict((question.claims[0],), Support((question.claims[0].evidence,)))
+    if reading.rulings.ruled:
+        _let_the_ruling_stand(reading, turn, question)
     _drop_self_contradictions(reading, turn, question)
     if not question.claims:
         return None
@@ -81,6 +83,15 @@ def _decide(reading: Reading, turn: Turn, question: _Question) -> Verdict | None
     against += [tie.evidence for tie in question.ties]
     confidence = majority_confidence(agreeing, all_of_them)
     return Verdict(claims, Support(found, against, agreeing / all_of_them, confidence))
+
+
+def _let_the_ruling_stand(reading: Reading, turn: Turn, question: _Question) -> None:
+    """R31: what was ruled on these two texts is all that counts, be it that neither is better."""
+    texts = {turn.texts[one] for one in question.texts}
+    for answers in reading.rulings.ruled:
+        if len(answers) > 1 and {turn.texts.get(one) for one in answers} == texts:
+            question.claims = [claim for claim in question.claims if claim.evidence.rules[0] == "R31"]
+            question.ties = []
 
 
 def _by_annotator(claim: PairClaim) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, str]]:

@@ -35,6 +35,8 @@ def open_turn(reading: Reading, answers: list[Message]) -> Turn:
     turn = Turn(answers[0].parent_id or "", answers)
     for answer in answers:
         fate = reading.barred.get(answer.id) or fate_of(answer)
+        if fate is None and answer.id in reading.rulings.flagged:
+            fate = "flagged"
         if fate is not None:
             turn.fates[answer.id] = fate
     return turn
@@ -45,7 +47,7 @@ def findings_of(reading: Reading, turn: Turn) -> Findings:
     stand = rewrites(reading, turn)
     pool_texts(turn)
     ballots = thumbs(reading, turn)
-    if len(turn.answers) == 1 and not reading.comparisons:
+    if len(turn.answers) == 1 and not reading.heard:
         labels = _labels(reading, turn, ballots)
         return Findings([], labels, _liked(reading, turn, labels))
     comparisons = usable(reading, turn)
@@ -53,7 +55,7 @@ def findings_of(reading: Reading, turn: Turn) -> Findings:
     labels = _labels(reading, turn, ballots)
     rewritten, demonstrations = pairs_and_demonstrations(reading, turn, stand, ballots)
     claims = [
-        *pairs_from_comparisons(comparisons),
+        *pairs_from_comparisons(reading, comparisons),
         *pairs_from_thumbs(reading, turn, ballots, {text: label for text, (label, _) in labels.items()}),
         *rewritten,
         *pairs_from_retries(reading, turn, ballots, comparisons),

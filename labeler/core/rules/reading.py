@@ -12,6 +12,7 @@ from labeler.core.records import Exclusion
 from labeler.core.rules.book import REASONS
 from labeler.core.rules.facts import last_comparisons
 from labeler.core.rules.options import Options
+from labeler.core.rules.rulings import Rulings, rulings_of
 from labeler.core.standing import Standing
 from labeler.core.text import normal
 
@@ -25,8 +26,8 @@ class Reading:
     ``runs`` holds, by message and annotator, the votes since the last withdrawal (R13), oldest first, never empty.
     ``comparisons`` are the last words on pairs of answers, withdrawals left out. ``barred`` are the nodes written by
     somebody who may not be heard (R30), those that hold what must not be published, and all that was said after them,
-    with the reason. ``distances`` says of each
-    rewrite how much of the first answer it changed, between 0 (nothing but white space) and 1.
+    with the reason. ``distances`` says of each rewrite how much of the first answer it changed, between 0 (nothing but
+    white space) and 1. ``heard`` are the comparisons that count: a ruling instead of all others on its pair (R31).
     """
 
     conversation: Conversation
@@ -34,6 +35,8 @@ class Reading:
     options: Options
     runs: Runs = field(default_factory=dict)
     comparisons: list[ComparisonFact] = field(default_factory=list)
+    heard: list[ComparisonFact] = field(default_factory=list)
+    rulings: Rulings = field(default_factory=Rulings)
     barred: dict[str, str] = field(default_factory=dict)
     distances: dict[str, float] = field(default_factory=dict)
     ledger: list[Exclusion] = field(default_factory=list)
@@ -47,7 +50,10 @@ def read(conversation: Conversation, standing: Standing, options: Options) -> Re
     """Hear everybody who may be heard."""
     reading = Reading(conversation, standing, options)
     reading.comparisons = [fact for fact in last_comparisons(conversation, standing) if fact.compared is not None]
+    reading.rulings = rulings_of(conversation, standing) if conversation.reviewed else Rulings()
+    reading.heard = _heard(reading)
     reading.runs = _standing_votes(reading)
+    _add_ruled_votes(reading)
     reading.barred = _barred(conversation, standing)
     reading.distances = {
         message.id: _distance(conversation, message)
@@ -55,6 +61,26 @@ def read(conversation: Conversation, standing: Standing, options: Options) -> Re
         if message.origin == "human_edit"
     }
     return reading
+
+
+def _heard(reading: Reading) -> list[ComparisonFact]:
+    """R31: where somebody ruled, nobody else is heard."""
+    ruled = reading.rulings.ruled
+    if not ruled:
+        return reading.comparisons
+    for answers in ruled:
+        if len(answers) > 1 and reading.rulings.void(*answers):
+            reading.leave_out("adjudicated_void", *sorted(answers))
+    others = [fact for fact in reading.comparisons if fact.pair not in ruled]
+    return sorted([*others, *reading.rulings.comparisons()], key=lambda fact: fact.seq)
+
+
+def _add_ruled_votes(reading: Reading) -> None:
+    """R31: the ruling on an answer stands in the place of all votes on it."""
+    for vote in reading.rulings.votes():
+        reading.runs[vote.message_id] = {vote.annotator_id: [vote]} if vote.vote else {}
+        if not vote.vote:
+            reading.leave_out("adjudicated_void", vote.message_id)
 
 
 def _barred(conversation: Conversation, standing: Standing) -> dict[str, str]:

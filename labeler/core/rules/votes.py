@@ -66,6 +66,8 @@ def _ballot(reading: Reading, text: str, run: list[VoteFact]) -> Ballot | None:
     rule = "R2" if last.vote == LIKE else "R3"
     pooled = any([fact.message_id != text for fact in run])
     shaping = (*(("R14",) if flips else ()), *(("R16",) if undone_like else ()), *(("R28",) if pooled else ()))
+    if last.event_id in reading.rulings.events:
+        shaping = (*shaping, "R31")
     gestures: list[VoteFact | UndoFact] = [*run, undo] if undo else [*run]
     evidence = Evidence(
         (rule, *shaping),
