@@ -14,7 +14,7 @@ from labeler.chat.writing import MAX_COMMENT, Writing
 from labeler.core import reviewing
 from labeler.core.choosing import MEANING, SWAPPED, Choice, Times
 from labeler.core.conversation import Conversation
-from labeler.core.events import AnswersFlagged, Compared, Flag, Payload, ReviewSkipped, VoteCast
+from labeler.core.events import Adjudicated, AnswersFlagged, Compared, Flag, Payload, ReviewSkipped, Ruling, VoteCast
 from labeler.core.reviewing import Said
 from labeler.core.roles import REVIEWERS, Visitor
 from labeler.durations import later
@@ -36,8 +36,24 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """What one of the others said: as the sides stand here (``a`` is left), ``good`` or ``bad``, or a flag.
+
+    ``first`` is the word of who began the conversation. Nobody is named.
+    """
+
+    said: str
+    reasons: tuple[str, ...]
+    comment: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
-    """What a reviewer has in hand. Of one answer alone there is a ``left`` and no ``right``."""
+    """What a reviewer has in hand. Of one answer alone there is a ``left`` and no ``right``.
+
+    ``words`` are there for who adjudicates: what everybody said, in the order in which they said it.
+    """
 
     lease: str
     past: tuple[Line, ...]
@@ -45,11 +61,13 @@ class Task:
     left: str
     right_id: str | None
     right: str | None
+    words: tuple[Word, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """What a reviewer says: of two answers a ``choice``, of one whether it is ``good``, of either a ``flag``.
+    """What a reviewer says: of two answers a ``choice``, of one whether it is ``good``, of either a ``flag``, or, from
+    who adjudicates, that nothing is to be made of it (``void``).
 
     None of them: it is skipped.
     """
@@ -57,6 +75,7 @@ class Opinion:
     choice: Choice | None = None
     good: bool | None = None
     flag: Flag | None = None
+    void: bool = False
     reasons: tuple[str, ...] = ()
     comment: str = ""
     times: Times = field(default_factory=Times)
@@ -70,8 +89,11 @@ class Reviewer:
         self._clock = clock
         self._rules = Rules(writing.study.review.overlap, writing.study.consent is not None)
 
-    def task(self, visitor: Visitor) -> Task | None:
-        """What the visitor has in hand, or what is needed most; None if there is nothing for them."""
+    def task(self, visitor: Visitor, *, ruling: bool = False) -> Task | None:
+        """What the visitor has in hand, or what is needed most; None if there is nothing for them.
+
+        ``ruling``: of what has to be adjudicated. Whoever voted on it is asked only if they are an admin.
+        """
         visitor.must_be(REVIEWERS)
         self._writing.check_consent(visitor.annotator_id)
         now = self._clock()
@@ -81,6 +103,8 @@ class Reviewer:
             now=now,
             until=later(now, self._writing.study.review.lease),
             a_left=self._writing.chance.random() < 0.5,
+            ruling=ruling,
+            voters=visitor.role == "admin",
         )
         lease = take(self._writing.store, self._rules, asked)
         return None if lease is None else self._task(lease)
@@ -104,12 +128,14 @@ class Reviewer:
         lease = lease_of(writing.store, lease_id)
         if lease is None or lease.annotator_id != me:
             raise NotFound(OVER)
-        payload = _payload(lease, opinion, reasons)
+        payload = _ruling(lease, opinion, reasons) if lease.ruling else _payload(lease, opinion, reasons)
         now = self._clock()
         if not hold(writing.store, lease_id, me, now=now, until=later(now, STORING_SECONDS)):
             raise GestureRefused(OVER)
 
         def decide(conversation: Conversation) -> list[Payload]:
+            if isinstance(payload, Adjudicated):
+                return reviewing.rule(conversation, me, payload)
             return reviewing.review(conversation, me, payload)
 
         gesture = Gesture(me, nonce, lease.conversation_id, decide, owner=lease.owner)
@@ -131,7 +157,58 @@ class Reviewer:
                 left=left.content,
                 right_id=right.id if right else None,
                 right=right.content if right else None,
+                words=_words(conversation, lease) if lease.ruling else None,
             )
+
+
+def _words(conversation: Conversation, lease: Lease) -> tuple[Word, ...]:
+    """What was said of an item, with reasons."""
+    item = reviewing.item_in(conversation, lease.message_a, lease.message_b)
+    subject = frozenset(one for one in (lease.message_a, lease.message_b) if one is not None)
+    swapped = lease.left != item.message_a
+    words = []
+    for annotator, said in item.said.items():
+        if said == reviewing.SKIP:
+            continue
+        reasons, comment = _grounds(conversation, annotator, subject)
+        shown = reviewing.SWAPPED.get(said, said) if swapped else said
+        words.append(Word(shown, reasons, comment, annotator == item.owner))
+    return tuple(words)
+
+
+def _grounds(conversation: Conversation, annotator: str, subject: frozenset[str]) -> tuple[tuple[str, ...], str]:
+    """Why somebody said it."""
+    for review in reversed(conversation.reviewed):
+        if review.annotator_id == annotator and review.of == subject and isinstance(review.payload, AnswersFlagged):
+            return (), review.payload.comment
+    if len(subject) > 1:
+        compared = conversation.comparison_of(annotator, subject)
+        return (compared.reasons, compared.comment) if compared else ((), "")
+    reason = conversation.reason_of(annotator, next(iter(subject)))
+    return (reason.reasons, reason.comment) if reason else ((), "")
+
+
+def _ruling(lease: Lease, opinion: Opinion, reasons: tuple[str, ...]) -> Said | Adjudicated:
+    if opinion == Opinion(times=opinion.times):
+        return ReviewSkipped(message_a=lease.message_a, message_b=lease.message_b)
+    verdict: Ruling = "void"
+    strength = 0
+    if not opinion.void:
+        payload = _payload(lease, opinion, reasons)
+        if isinstance(payload, Compared):
+            verdict, strength = payload.winner, payload.strength  # type: ignore[assignment]
+        elif isinstance(payload, VoteCast):
+            verdict = "good" if payload.vote == 1 else "bad"
+        else:
+            raise GestureRefused("Rule on it: choose, or say that nothing is to be made of it.")
+    return Adjudicated(
+        message_a=lease.message_a,
+        message_b=lease.message_b,
+        verdict=verdict,
+        strength=strength,
+        reasons=reasons,
+        comment=opinion.comment,
+    )
 
 
 def _payload(lease: Lease, opinion: Opinion, reasons: tuple[str, ...]) -> Said:

@@ -198,6 +198,14 @@ def item_in(conversation: Conversation, message_a: str, message_b: str | None) -
 # ── what a reviewer says ──
 
 
+def rule(conversation: Conversation, reviewer: str, payload: Adjudicated) -> list[Payload]:
+    """Have the last word on what others disagree about."""
+    item = item_in(conversation, payload.message_a, payload.message_b)
+    if item.owner == reviewer:
+        raise GestureRefused("This conversation is your own; somebody else has to adjudicate it.")
+    return [payload]
+
+
 Said = Compared | VoteCast | ReviewSkipped | AnswersFlagged
 
 

@@ -57,6 +57,9 @@ class Gate:
                 return self._document(scope, page)
         if self.closed and visitor is None and not OPEN.fullmatch(path):
             return JSONResponse({"error": NOT_SIGNED_IN}, 401)
+        below = next((page for page in self.pages if page.path != "/" and path.startswith(page.path)), None)
+        if below is not None and visitor is not None and visitor.role not in below.roles:
+            return JSONResponse({"error": OTHER_ROLE}, 403)
         return None
 
     def _document(self, scope: Scope, page: Page | None) -> Response | None:

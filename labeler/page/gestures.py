@@ -118,6 +118,7 @@ class Gestures:
             choice=posted.choice,
             good=posted.good,
             flag=posted.flag,
+            void=posted.void,
             reasons=posted.reasons,
             comment=posted.comment.strip(),
             times=Times(seen_left=posted.seen_left, seen_right=posted.seen_right, decision=posted.decision),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from dataclasses import asdict
 from typing import Any
 
 from labeler.chat import Recorder, Reviewer, Task
@@ -17,6 +18,7 @@ from labeler.page.wire import Turn
 from labeler.study import Study
 
 SKIPPED = 3
+REVIEWS, DISPUTES = "reviews", "disputes"
 
 
 class ReviewScreen(Gestures):
@@ -28,20 +30,21 @@ class ReviewScreen(Gestures):
 
     def apply(self, visitor: Visitor, turn: Turn) -> Applied:
         # What is shown is found by who looks, not by what the page says.
-        return ("", "") if turn.kind == "open" else super().apply(visitor, turn)
+        return (turn.queue, "") if turn.kind == "open" else super().apply(visitor, turn)
 
     def latest(self, visitor: Visitor, turn: Turn) -> str:
-        return ""
+        return turn.queue
 
     def look(self, visitor: Visitor, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
-        task = self._reviewer.task(visitor)
-        return (task, self._reviewer.counts(visitor)), False
+        task = self._reviewer.task(visitor, ruling=conversation_id == DISPUTES)
+        return (task, self._reviewer.counts(visitor), conversation_id or REVIEWS), False
 
     def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:
         if frame.view is None or frame.consent is not None:
             return *(gr.skip() for _ in range(SKIPPED)), hidden_element(facts(frame, stamp, None))
-        task, counts = frame.view
-        known = {"conversation": "", "turn_seq": 0, "running": False, "messages": [], "counts": counts, "task": None}
+        task, counts, queue = frame.view
+        known = {"conversation": "", "turn_seq": 0, "running": False, "messages": [], "task": None}
+        known |= {"counts": counts, "queue": queue}
         if task is None:
             return [], [], [], hidden_element(facts(frame, stamp, known))
         past = [text_message(line.id, line.role, line.text) for line in task.past]
@@ -51,8 +54,9 @@ class ReviewScreen(Gestures):
 
 
 def _facts(task: Task) -> dict[str, Any]:
-    """What the browser script needs to know: nothing that anybody said of it."""
-    return {"lease": task.lease, "left": task.left_id, "right": task.right_id}
+    """What the browser script needs to know: nothing that anybody said of it, unless it is to be adjudicated."""
+    words = None if task.words is None else [asdict(word) for word in task.words]
+    return {"lease": task.lease, "left": task.left_id, "right": task.right_id, "words": words}
 
 
 def build_review(study: Study, turns: Turns) -> gr.Blocks:

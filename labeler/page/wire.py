@@ -34,6 +34,7 @@ class Turn(_Door):
     message: Id = ""
     text: str = ""
     version: str = ""
+    queue: Literal["reviews", "disputes"] = "reviews"
 
 
 class VoteGesture(_Door):
@@ -82,7 +83,7 @@ class ChooseGesture(_Door):
 
 
 class ReviewGesture(_Door):
-    """What a reviewer says of what they have in hand (``lease``): one of the three, or none to skip it.
+    """What a reviewer says of what they have in hand (``lease``): one of the four, or none to skip it.
 
     ``conversation`` is what every gesture carries; a review is found by its lease.
     """
@@ -94,6 +95,7 @@ class ReviewGesture(_Door):
     choice: Literal["a_much", "a", "same", "both_bad", "b", "b_much"] | None = None
     good: bool | None = None
     flag: Literal["unsafe", "personal_data", "broken"] | None = None
+    void: bool = False
     reasons: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=100)
     comment: str = ""
     seen_left: Milliseconds = None

@@ -203,7 +203,8 @@ def m007_reviews(connection: Connection) -> None:
             item_id TEXT NOT NULL,
             annotator_id TEXT NOT NULL,
             "left" TEXT NOT NULL,
-            until TEXT NOT NULL
+            until TEXT NOT NULL,
+            ruling BOOLEAN NOT NULL
         ) WITHOUT ROWID
         """,
         "CREATE INDEX ix_review_leases_item_id ON review_leases (item_id)",

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, bindparam, case, delete, exists, func, insert, select, update
 
 from labeler.core.folding import replay
-from labeler.core.reviewing import Item, items_of
+from labeler.core.reviewing import SKIP, Item, items_of
 from labeler.core.standing import standing_of
 from labeler.store import queries
 from labeler.store.rows import event_from
@@ -32,6 +32,7 @@ from labeler.store.schema import (
 )
 from labeler.store.store import Store
 
+DISPUTES = ("disputed", "flagged")
 AT_ONCE = 500  # conversations that are taken in in one transaction
 
 _all = (
@@ -44,7 +45,10 @@ _changed = _all.where(conversations.c.ordinal.in_(queries.dirty))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An item that somebody has in hand until a time. ``left`` is the answer that stands on the left for them."""
+    """An item that somebody has in hand until a time, to review it or (``ruling``) to adjudicate it.
+
+    ``left`` is the answer that stands on the left for them.
+    """
 
     id: str
     item_id: str
@@ -54,6 +58,7 @@ class Lease:
     annotator_id: str
     left: str
     until: str
+    ruling: bool
     owner: str
 
 
@@ -178,13 +183,23 @@ _in_hand = select(func.count()).select_from(review_leases).where(*_running).corr
 _met = exists().where(
     review_words.c.item_id == review_items.c.item_id, review_words.c.annotator_id == bindparam("annotator_id")
 )
-_mine = (review_leases.c.annotator_id == bindparam("annotator_id"), review_leases.c.until > bindparam("now"))
+_skipped = exists().where(
+    review_words.c.item_id == review_items.c.item_id,
+    review_words.c.annotator_id == bindparam("annotator_id"),
+    review_words.c.word == SKIP,
+)
+_mine = (
+    review_leases.c.annotator_id == bindparam("annotator_id"),
+    review_leases.c.until > bindparam("now"),
+    review_leases.c.ruling == bindparam("ruling"),
+)
+_theirs = review_items.c.owner != bindparam("annotator_id")
 # By need: least reviewed first, then the most disputed, then the least sure.
 _next = (
     select(review_items)
     .where(
         review_items.c.state == "open",
-        review_items.c.owner != bindparam("annotator_id"),
+        _theirs,
         review_items.c.reviews + _in_hand < bindparam("overlap", type_=Integer),
         ~_met,
     )
@@ -197,6 +212,18 @@ _next = (
     )
     .limit(1)
 )
+# Whoever voted on it rules on it only if ``voters`` may; whoever skipped it is not asked again.
+_next_dispute = (
+    select(review_items)
+    .where(
+        review_items.c.state.in_(DISPUTES),
+        _theirs,
+        _in_hand == 0,
+        ~_met | (bindparam("voters") & ~_skipped),
+    )
+    .order_by(review_items.c.agreement, review_items.c.confidence, review_items.c.item_id)
+    .limit(1)
+)
 _COLUMNS = (
     review_leases.c.lease_id,
     review_leases.c.item_id,
@@ -206,6 +233,7 @@ _COLUMNS = (
     review_leases.c.annotator_id,
     review_leases.c.left,
     review_leases.c.until,
+    review_leases.c.ruling,
     review_items.c.owner,
 )
 _leases = select(*_COLUMNS).join(review_items, review_items.c.item_id == review_leases.c.item_id)
@@ -215,7 +243,8 @@ _leases = select(*_COLUMNS).join(review_items, review_items.c.item_id == review_
 class Asked:
     """Somebody asks for something to review: they get it in hand from ``now`` until ``until``, under a fresh id.
 
-    ``a_left`` says which of two answers is to stand on the left.
+    ``a_left`` says which of two answers is to stand on the left. ``ruling``: they ask for a dispute to adjudicate, be
+    it one on which they voted if ``voters`` says so.
     """
 
     annotator_id: str
@@ -223,32 +252,39 @@ class Asked:
     now: str
     until: str
     a_left: bool
+    ruling: bool = False
+    voters: bool = False
 
 
 def take(store: Store, rules: Rules, by: Asked) -> Lease | None:
     """What the annotator has in hand already, or else what is needed most and is not theirs; None: there is nothing."""
     follow(store, rules)
-    asked = {"annotator_id": by.annotator_id, "now": by.now}
+    asked = {"annotator_id": by.annotator_id, "now": by.now, "ruling": by.ruling}
     with store.database.writing() as connection:
         _catch_up(connection, rules)
         held = connection.execute(_leases.where(*_mine), asked).first()
         if held is not None:
-            return Lease(*held)
+            return _lease(held)
         connection.execute(delete(review_leases).where(review_leases.c.until <= by.now))
-        item = connection.execute(_next, {**asked, "overlap": rules.overlap}).one_or_none()
+        wanted = _next_dispute if by.ruling else _next
+        item = connection.execute(wanted, {**asked, "overlap": rules.overlap, "voters": by.voters}).one_or_none()
         if item is None:
             return None
         left = item.message_a if by.a_left or item.message_b is None else item.message_b
         row = {"lease_id": by.lease_id, "item_id": item.item_id, "annotator_id": by.annotator_id, "left": left}
-        connection.execute(insert(review_leases).values(**row, until=by.until))
-        return Lease(*connection.execute(_leases.where(review_leases.c.lease_id == by.lease_id)).one())
+        connection.execute(insert(review_leases).values(**row, until=by.until, ruling=by.ruling))
+        return _lease(connection.execute(_leases.where(review_leases.c.lease_id == by.lease_id)).one())
+
+
+def _lease(row: Sequence[Any]) -> Lease:
+    return Lease(*row)
 
 
 def lease_of(store: Store, lease_id: str) -> Lease | None:
     """A lease that has not been given back, run out or not; None if its item is gone."""
     with store.database.reading() as connection:
         row = connection.execute(_leases.where(review_leases.c.lease_id == lease_id)).one_or_none()
-    return None if row is None else Lease(*row)
+    return None if row is None else _lease(row)
 
 
 def hold(store: Store, lease_id: str, annotator_id: str, *, now: str, until: str) -> bool:

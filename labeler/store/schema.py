@@ -210,5 +210,6 @@ review_leases = Table(
     Column("annotator_id", Text, nullable=False, index=True),
     Column("left", Text, nullable=False),
     Column("until", Text, nullable=False, index=True),
+    Column("ruling", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )

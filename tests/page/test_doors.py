@@ -195,7 +195,9 @@ def test_browsers_are_told_to_load_nothing_from_elsewhere(visitor: Visitor) -> N
 
 def test_health_and_pulse_answer(visitor: Visitor) -> None:
     assert visitor.http.get("/healthz").json() == {"status": "ok", "study": "page", "position": visitor.events()}
-    assert set(visitor.http.get("/api/alive").json()) == {"boot"}
+    alive = visitor.http.get("/api/alive").json()
+    assert set(alive) == {"boot", "annotator"}
+    assert alive["annotator"] == visitor.http.get("/api/me").json()["annotator"]
 
 
 # ── Gradio's routes: forged calls reach the handlers, and stop there ──

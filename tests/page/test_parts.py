@@ -35,8 +35,10 @@ from labeler.page.gestures import read, status_of
 from labeler.page.identity import Identity
 from labeler.page.pages import CHAT
 from labeler.page.recognition import Browsers
-from labeler.page.render import Echo, Frame, chat_messages, feedback, hidden_element
+from labeler.page.render import Echo, Frame, chat_messages, facts, feedback, hidden_element, view_facts
+from labeler.page.screens import ChatScreen
 from labeler.page.shield import CLOSED, same_origin
+from labeler.page.toolkit import gr
 from labeler.page.wire import CompareGesture, ReasonGesture, VoteGesture, parse_posted, parse_turn
 from tests.served import Served
 
@@ -109,7 +111,8 @@ def test_thumbs_count_answers_only() -> None:
 
 @given(st.text())
 def test_the_hidden_element_is_inert_whatever_it_holds(text: str) -> None:
-    element = hidden_element(frame(shown("assistant", text, comment=text, error=text)), 7)
+    drawn = frame(shown("assistant", text, comment=text, error=text))
+    element = hidden_element(facts(drawn, 7, view_facts(drawn.view)))
     [held] = re.findall(r'\A<i hidden data-view="([^"<>]*)"></i>\Z', element)
     known = json.loads(html.unescape(held))
     assert known["view"]["messages"][0]["comment"] == text
@@ -118,8 +121,10 @@ def test_the_hidden_element_is_inert_whatever_it_holds(text: str) -> None:
 
 
 def test_a_conversation_that_cannot_be_read_leaves_the_page_as_it_is() -> None:
-    known = hidden_element(Frame("boot", "annotator", None, Echo(ok=False, line="Try again.")), 1)
-    assert json.loads(html.unescape(known.split('"')[1]))["view"] is None
+    unread = Frame("boot", "annotator", None, Echo(ok=False, line="Try again."))
+    chat, element = ChatScreen(None).draw(unread, 1)  # type: ignore[arg-type]
+    assert chat == gr.skip()
+    assert json.loads(html.unescape(element.split('"')[1]))["view"] is None
 
 
 # ── doors ──

@@ -68,7 +68,7 @@ def question(page: Page) -> str:
 def test_a_reviewer_works_through_the_queue(browser: Browser, reviewed: Served) -> None:
     page = signed_in(browser, reviewed, "bob")
     assert page.url == f"{reviewed.address}/review/"
-    expect(page.locator("#queue")).to_have_text("4 to review")
+    expect(page.locator("#queue-counts")).to_have_text("4 to review")
     seen = []
     for key in ("1", "s", "5"):
         expect(choice(page, "A is much better")).to_be_enabled()
@@ -124,11 +124,32 @@ def test_flags_and_reasons_are_stored(browser: Browser, reviewed: Served) -> Non
     expect(page.locator("#chat .user-row")).not_to_have_text(before)
     expect(page.locator("#save-status")).to_have_text("Saved")
     page.get_by_role("group", name="Flag").get_by_role("button", name="Personal data").click()
-    expect(page.locator("#queue")).to_contain_text("1 flagged")
+    expect(page.locator("#queue-counts")).to_contain_text("1 flagged")
     compared = stored(reviewed, "compared")[-1].payload
     assert (compared.reasons, compared.comment) == (("Wrong",), "Fish do not sweat.")
     (flagged,) = stored(reviewed, "answers_flagged")
     assert (flagged.payload.flag, flagged.payload.comment) == ("personal_data", "")
+
+
+def test_a_flag_is_adjudicated_by_somebody_else_who_sees_what_was_said(browser: Browser, reviewed: Served) -> None:
+    bob = signed_in(browser, reviewed, "bob")
+    expect(choice(bob, "A is better")).to_be_enabled()
+    flagged = question(bob)
+    bob.get_by_role("group", name="Flag").get_by_role("button", name="Unsafe").click()
+    expect(bob.locator("#queue-counts")).to_contain_text("1 flagged")
+    bob.get_by_role("button", name="To adjudicate").click()
+    expect(bob.get_by_text("There is nothing for you to adjudicate now.")).to_be_visible()
+    eve = signed_in(browser, reviewed, "eve")
+    eve.get_by_role("button", name="To adjudicate").click()
+    expect(eve.get_by_role("list", name="What was said").get_by_role("listitem")).to_have_count(2)
+    assert question(eve) == flagged
+    expect(eve.get_by_text("Flagged: unsafe")).to_be_visible()
+    assert "bob" not in eve.locator("#choices").inner_text()
+    assert axe.faults(eve) == []
+    eve.get_by_role("button", name="Make nothing of it").click()
+    expect(eve.get_by_text("There is nothing for you to adjudicate now.")).to_be_visible()
+    (ruling,) = stored(reviewed, "adjudicated")
+    assert ruling.payload.verdict == "void"
 
 
 def test_the_page_is_for_reviewers(browser: Browser, reviewed: Served) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from labeler.chat import Writing
 from labeler.chat.reviewer import Opinion, Reviewer, Task
+from labeler.core.events import Adjudicated, Compared
 from labeler.core.roles import Visitor
 from labeler.durations import later
 from labeler.errors import GestureRefused, RoleNeeded
@@ -220,8 +221,6 @@ def test_the_least_reviewed_come_first_then_the_most_disputed(store: Store) -> N
 
 
 def _says(conversation: str, winner: str) -> list[object]:
-    from labeler.core.events import Compared  # noqa: PLC0415
-
     a, b = f"{conversation}.a1", f"{conversation}.a2"
     return [Compared(message_a=a, message_b=b, winner=winner, strength=2, position="a_left")]  # type: ignore[arg-type]
 
@@ -285,4 +284,95 @@ def test_many_reviewers_at_once_never_exceed_what_is_wanted_and_starve_nothing(s
         if event.payload.kind == "compared" and event.annotator_id.startswith("r")
     )
     assert reviews == {f"c{number}": overlap for number in range(items)}
+    assert verify_log(store).problems == ()
+
+
+# ── adjudication ──
+
+
+def disputed(store: Store, number: int = 1) -> None:
+    """Ann says b, Bob a and Eve a tie, with a reason."""
+    both = f"c{number}.a1", f"c{number}.a2"
+    tie = Compared(
+        message_a=both[0], message_b=both[1], winner="tie", strength=0, position="a_left", comment="Both are short."
+    )
+    tell(store, pair(number).by("bob").adds(*_says(f"c{number}", "a")).by("eve").adds(tie))
+
+
+def test_whoever_adjudicates_sees_what_everybody_said_and_no_names(store: Store) -> None:
+    disputed(store)
+    task = reviewer_on(store).task(someone("joe"), ruling=True)
+    assert task is not None
+    assert task.words is not None
+    left_is_a = task.left == "One."
+    a, b = ("a", "b") if left_is_a else ("b", "a")
+    assert [(word.said, word.comment, word.first) for word in task.words] == [
+        (b, "", True),
+        (a, "", False),
+        ("tie", "Both are short.", False),
+    ]
+    assert not any(name in repr(task) for name in ("ann", "bob", "eve"))
+
+
+def test_reviewers_see_no_words(store: Store) -> None:
+    tell(store, pair())
+    task = reviewer_on(store).task(someone("bob"))
+    assert task is not None
+    assert task.words is None
+
+
+def test_a_ruling_is_the_last_word(store: Store) -> None:
+    disputed(store)
+    reviewer = reviewer_on(store)
+    assert reviewer.counts(someone("joe")) == {"disputed": 1}
+    task = reviewer.task(someone("joe"), ruling=True)
+    assert task is not None
+    reviewer.say(someone("joe"), task.lease, Opinion(choice="a_much" if task.left == "One." else "b_much"))
+    ruling = store.load("c1")[-1].payload
+    assert isinstance(ruling, Adjudicated)
+    assert (ruling.verdict, ruling.strength) == ("a", 3)
+    assert reviewer.counts(someone("joe")) == {"adjudicated": 1}
+    assert reviewer.task(someone("sue"), ruling=True) is None
+
+
+def test_nobody_rules_on_their_own_and_those_who_voted_only_as_admins(store: Store) -> None:
+    disputed(store)
+    reviewer = reviewer_on(store)
+    assert reviewer.task(Visitor("ann", "admin"), ruling=True) is None
+    assert reviewer.task(someone("bob"), ruling=True) is None
+    assert reviewer.task(Visitor("bob", "admin"), ruling=True) is not None
+
+
+def test_two_never_adjudicate_the_same_at_once(store: Store) -> None:
+    disputed(store)
+    reviewer = reviewer_on(store)
+    assert reviewer.task(someone("joe"), ruling=True) is not None
+    assert reviewer.task(someone("sue"), ruling=True) is None
+
+
+def test_a_skipped_dispute_goes_to_another(store: Store) -> None:
+    disputed(store)
+    reviewer = reviewer_on(store)
+    for visitor in (someone("joe"), Visitor("sue", "admin")):
+        task = reviewer.task(visitor, ruling=True)
+        assert task is not None
+        reviewer.say(visitor, task.lease, Opinion())
+        assert reviewer.task(visitor, ruling=True) is None
+    assert reviewer.task(someone("tom"), ruling=True) is not None
+
+
+def test_what_was_flagged_is_adjudicated_and_nothing_may_be_made_of_it(store: Store) -> None:
+    tell(store, told("ann").asks("Why?").answers("Call 555-0100.").likes())
+    reviewer = reviewer_on(store)
+    task = reviewer.task(someone("bob"))
+    assert task is not None
+    reviewer.say(someone("bob"), task.lease, Opinion(flag="personal_data", comment="A number."))
+    ruling = reviewer.task(someone("joe"), ruling=True)
+    assert ruling is not None
+    assert ruling.words is not None
+    assert [(word.said, word.comment) for word in ruling.words] == [("good", ""), ("flag:personal_data", "A number.")]
+    with pytest.raises(GestureRefused):
+        reviewer.say(someone("joe"), ruling.lease, Opinion(flag="unsafe"))
+    reviewer.say(someone("joe"), ruling.lease, Opinion(void=True))
+    assert store.load("c1")[-1].payload.verdict == "void"  # type: ignore[attr-defined]
     assert verify_log(store).problems == ()

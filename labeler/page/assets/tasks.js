@@ -14,9 +14,24 @@ import { whyForm } from "./why.js";
 const ALONE = [["good", "Good"], ["bad", "Bad"]];
 const FLAGS = [["unsafe", "Unsafe"], ["personal_data", "Personal data"], ["broken", "Broken"]];
 const NAMES = { open: "to review", settled: "settled", disputed: "disputed", flagged: "flagged", adjudicated: "adjudicated" };
+const SAID = {
+  a: "A is better",
+  b: "B is better",
+  tie: "About the same",
+  both_good: "Both are good",
+  both_bad: "Both are bad",
+  good: "Good",
+  bad: "Bad",
+  "flag:unsafe": "Flagged: unsafe",
+  "flag:personal_data": "Flagged: personal data",
+  "flag:broken": "Flagged: broken",
+};
+const QUEUES = [["reviews", "To review"], ["disputes", "To adjudicate"]];
+const NO_DISPUTES = "There is nothing for you to adjudicate now.";
 const NOTHING = "There is nothing for you to review now. New items appear here as people annotate.";
 
 let shown = "";
+let queue = "reviews"; // which of the two queues this tab works on
 let given = { reasons: [], comment: "" }; // why, until it is handed in
 
 const task = () => page.view.task ?? null;
@@ -48,7 +63,21 @@ function verdicts(now) {
   );
 }
 
-function asides() {
+// Who adjudicates sees what everybody said, and nobody's name.
+function words(now) {
+  if (!now.words) return [];
+  const lines = now.words.map(({ said, reasons, comment, first }) => {
+    const why = [...reasons, ...(comment ? [`“${comment}”`] : [])].join(" · ");
+    return make("li", {}, make("strong", {}, SAID[said] ?? said), first ? " (first vote)" : "", why ? ` · ${why}` : "");
+  });
+  return [make("h2", { id: "words-title" }, "What was said"), make("ul", { class: "words", "aria-labelledby": "words-title" }, ...lines)];
+}
+
+function asides(now) {
+  if (now.words) {
+    const nothing = button("Make nothing of it", { id: "void", onclick: () => say({ void: true }) });
+    return make("div", { class: "asides" }, button("Skip", { id: "skip", onclick: () => say({ reasons: [], comment: "" }) }, key("s")), nothing);
+  }
   const flags = FLAGS.map(([value, name]) => button(name, { "data-flag": value, onclick: () => say({ flag: value }) }));
   return make(
     "div",
@@ -63,28 +92,41 @@ function parts(now) {
   const title = make("h2", { id: "choices-title" }, question);
   const row = make("div", { role: "group", "aria-labelledby": "choices-title", class: `choice-row ${now.right ? "" : "alone"}` }, ...verdicts(now));
   const why = whyForm(now.lease, given, (told) => (given = told), "Keep reason");
-  return [title, row, asides(), why];
+  return [...words(now), title, row, asides(now), why];
 }
 
 function drawTask(now) {
   const place = byId("choices");
   if (!place) return;
-  const name = now?.lease ?? "none";
+  const name = now?.lease ?? `none ${queue}`;
   if (name !== shown || !place.childElementCount) {
     if (name !== shown) given = { reasons: [], comment: "" };
     shown = name;
-    place.replaceChildren(...(now ? parts(now) : page.ready ? [make("p", { id: "nothing-to-review", role: "status" }, NOTHING)] : []));
+    place.replaceChildren(...(now ? parts(now) : page.ready ? [make("p", { id: "nothing-to-review", role: "status" }, queue === "disputes" ? NO_DISPUTES : NOTHING)] : []));
     if (now) requestAnimationFrame(() => rows().at(-1)?.scrollIntoView({ block: "start" }));
   }
   const waiting = onItsWay();
-  for (const each of place.querySelectorAll("[data-choice], [data-flag], #skip")) if (each.disabled !== waiting) each.disabled = waiting;
+  for (const each of place.querySelectorAll("[data-choice], [data-flag], #skip, #void")) if (each.disabled !== waiting) each.disabled = waiting;
 }
 
 function drawQueue() {
   const place = byId("queue");
+  if (!place) return;
   const counts = page.view.counts ?? {};
   const said = Object.keys(NAMES).filter((state) => counts[state]).map((state) => `${counts[state].toLocaleString("en")} ${NAMES[state]}`).join(" · ");
-  if (place && place.textContent !== said) place.textContent = said;
+  if (!place.childElementCount) {
+    const tabs = QUEUES.map(([value, name]) => make("button", { type: "button", "data-queue": value, onclick: () => turnTo(value) }, name));
+    place.append(make("div", { role: "group", "aria-label": "Queue", class: "queues" }, ...tabs), make("span", { id: "queue-counts" }));
+  }
+  for (const each of place.querySelectorAll("[data-queue]")) mark(each, { "aria-pressed": String(each.dataset.queue === queue) });
+  const line = place.querySelector("#queue-counts");
+  if (line.textContent !== said) line.textContent = said;
+}
+
+function turnTo(value) {
+  queue = value;
+  next();
+  draw();
 }
 
 function draw() {
@@ -109,7 +151,7 @@ const KEYS = [
 ];
 
 function next() {
-  if (page.ready && !page.consent) ask("open", { conversation: null });
+  if (page.ready && !page.consent) ask("open", { conversation: null, queue });
 }
 
 export function startTasks() {
