@@ -181,6 +181,7 @@ class Review(_Strict):
     """How what annotators gave is reviewed by others (docs/review.md)."""
 
     overlap: int = Field(2, ge=1, le=100, description="reviews wanted of each item")
+    gold_rate: float = Field(0.1, ge=0.0, le=1.0, description="share of gold items among what a reviewer gets")
     lease: Seconds = Field(600.0, description="how long a reviewer may take; then it is given to somebody else")
 
 

@@ -105,6 +105,7 @@ class Reviewer:
             a_left=self._writing.chance.random() < 0.5,
             ruling=ruling,
             voters=visitor.role == "admin",
+            gold=self._writing.chance.random() < self._writing.study.review.gold_rate,
         )
         lease = take(self._writing.store, self._rules, asked)
         return None if lease is None else self._task(lease)

@@ -141,7 +141,7 @@ def _explain(study: Study, out: Path | None, asked: str, as_json: bool) -> None:
 
 def _words_of(event: Event) -> str:
     """What an event says, cut to a line."""
-    from labeler.core.events import body_json  # noqa: PLC0415 - as every room
+    from labeler.core.bodies import body_json  # noqa: PLC0415 - as every room
 
     body = body_json(event.payload)
     return body if len(body) <= WORDS_SHOWN else f"{body[: WORDS_SHOWN - 1]}…"

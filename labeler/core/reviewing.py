@@ -11,24 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from labeler.core.conversation import Conversation, Message
-from labeler.core.events import (
-    Adjudicated,
-    AnswersFlagged,
-    Compared,
-    Payload,
-    ReviewSkipped,
-    Ruling,
-    VoteCast,
-    Winner,
-)
+from labeler.core.events import Adjudicated, AnswersFlagged, Compared, Payload, ReviewSkipped, Ruling, VoteCast, Winner
 from labeler.core.text import normal
 from labeler.core.values import value
 from labeler.errors import GestureRefused, NotFound
 
 # Conversations that nobody held: their pairs are there to be reviewed, judged before or not.
-DRAFTED = frozenset(("pool", "import", "gold"))
+GOLD = "gold"
+DRAFTED = frozenset(("pool", "import", GOLD))
 MAJORITY = 2 / 3
-State = Literal["open", "settled", "disputed", "flagged", "adjudicated"]
+State = Literal["gold", "open", "settled", "disputed", "flagged", "adjudicated"]
 FLAG = "flag:"
 SKIP = "skip"
 
@@ -38,6 +30,7 @@ class Item:
     """Something to review. ``message_b`` is none for one answer alone.
 
     ``said`` is what each annotator says of it now: a winner, ``good`` or ``bad``, ``skip``, or ``flag:`` and the flag.
+    Of a ``gold`` item the owner's word is right, and what others say measures them.
     """
 
     conversation_id: str
@@ -46,6 +39,7 @@ class Item:
     message_b: str | None
     said: Mapping[str, str]
     ruling: Ruling | None = None
+    gold: bool = False
 
     @property
     def id(self) -> str:
@@ -74,6 +68,8 @@ class Item:
 
     def state(self, overlap: int) -> State:
         """What is to be done with it when ``overlap`` reviews are wanted."""
+        if self.gold:
+            return "gold"
         if self.ruling is not None:
             return "adjudicated"
         if any(said.startswith(FLAG) for said in self.said.values()):
@@ -144,7 +140,8 @@ def _item(conversation: Conversation, message_a: str, message_b: str | None) -> 
                 said[review.annotator_id] = FLAG + flag
             case Adjudicated():
                 ruling = _ruling(review.payload, message_a)
-    return Item(conversation.id, conversation.annotator_id, message_a, message_b, said, ruling)
+    gold = conversation.started is not None and conversation.started.mode == GOLD
+    return Item(conversation.id, conversation.annotator_id, message_a, message_b, said, ruling, gold)
 
 
 def _votes_on(conversation: Conversation, message_id: str) -> dict[str, str]:

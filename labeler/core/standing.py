@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from labeler.core.events import (
-    AnnotatorExcluded,
-    AnnotatorIncluded,
-    ConsentGiven,
-    ConsentWithdrawn,
-    NewEvent,
-)
+from labeler.core.events import AnnotatorExcluded, AnnotatorIncluded, ConsentGiven, ConsentWithdrawn, NewEvent
+
+# What stands before the name of a source of imported rows: nobody who could be asked.
+NOBODY = "imported:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Standing:
             return "consent_withdrawn"
         if annotator_id in self.excluded:
             return "annotator_excluded"
-        if self.consent_needed and annotator_id not in self.consents:
+        if self.consent_needed and annotator_id not in self.consents and not annotator_id.startswith(NOBODY):
             return "consent_missing"
         return None
 

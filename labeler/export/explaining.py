@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from labeler.core.events import Event, body_json
+from labeler.core.bodies import body_json
+from labeler.core.events import Event
 from labeler.core.laws import Preflight, ids_of
 from labeler.core.records import Derived
 from labeler.core.references import messages_of

@@ -44,7 +44,7 @@ class ReviewScreen(Gestures):
             return *(gr.skip() for _ in range(SKIPPED)), hidden_element(facts(frame, stamp, None))
         task, counts, queue = frame.view
         known = {"conversation": "", "turn_seq": 0, "running": False, "messages": [], "task": None}
-        known |= {"counts": counts, "queue": queue}
+        known |= {"counts": {state: n for state, n in counts.items() if state != "gold"}, "queue": queue}
         if task is None:
             return [], [], [], hidden_element(facts(frame, stamp, known))
         past = [text_message(line.id, line.role, line.text) for line in task.past]

@@ -13,7 +13,8 @@ from typing import Literal
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
-from labeler.core.events import Erased, Event, Payload, SpanReviewed, body_json
+from labeler.core.bodies import body_json
+from labeler.core.events import Erased, Event, Payload, SpanReviewed
 from labeler.core.references import dependents, texts_in
 from labeler.errors import LogError, StoreError
 from labeler.ids import event_id, text_sha256

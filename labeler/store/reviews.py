@@ -212,6 +212,8 @@ _next = (
     )
     .limit(1)
 )
+# Gold is given to everybody once, in any order that is the same for nobody.
+_next_gold = select(review_items).where(review_items.c.state == "gold", _theirs, ~_met).order_by(func.random()).limit(1)
 # Whoever voted on it rules on it only if ``voters`` may; whoever skipped it is not asked again.
 _next_dispute = (
     select(review_items)
@@ -244,7 +246,7 @@ class Asked:
     """Somebody asks for something to review: they get it in hand from ``now`` until ``until``, under a fresh id.
 
     ``a_left`` says which of two answers is to stand on the left. ``ruling``: they ask for a dispute to adjudicate, be
-    it one on which they voted if ``voters`` says so.
+    it one on which they voted if ``voters`` says so. ``gold``: they get a gold item, if there is one.
     """
 
     annotator_id: str
@@ -254,6 +256,7 @@ class Asked:
     a_left: bool
     ruling: bool = False
     voters: bool = False
+    gold: bool = False
 
 
 def take(store: Store, rules: Rules, by: Asked) -> Lease | None:
@@ -266,8 +269,9 @@ def take(store: Store, rules: Rules, by: Asked) -> Lease | None:
         if held is not None:
             return _lease(held)
         connection.execute(delete(review_leases).where(review_leases.c.until <= by.now))
-        wanted = _next_dispute if by.ruling else _next
-        item = connection.execute(wanted, {**asked, "overlap": rules.overlap, "voters": by.voters}).one_or_none()
+        given = {**asked, "overlap": rules.overlap, "voters": by.voters}
+        item = connection.execute(_next_gold, given).one_or_none() if by.gold and not by.ruling else None
+        item = item or connection.execute(_next_dispute if by.ruling else _next, given).one_or_none()
         if item is None:
             return None
         left = item.message_a if by.a_left or item.message_b is None else item.message_b

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from labeler.core.events import Event, NewEvent, Payload, body_json, decode
+from labeler.core.bodies import body_json, decode
+from labeler.core.events import Event, NewEvent, Payload
 from labeler.errors import LogError, StoreError
 
 COLUMNS = ("position", "event_id", "conversation_id", "seq", "kind", "at", "annotator_id", "body")

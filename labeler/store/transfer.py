@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
-from labeler.core.events import Erased, canonical_json, parse
+from labeler.core.bodies import canonical_json, parse
+from labeler.core.events import Erased
 from labeler.errors import LogError
 from labeler.store import queries
 from labeler.store.beginning import check_beginning

@@ -11,15 +11,9 @@ from typing import Any
 
 import orjson
 
+from labeler.core.bodies import canonical_json, parse
 from labeler.core.conversation import Conversation, Message
-from labeler.core.events import (
-    ConversationStarted,
-    Erased,
-    Event,
-    LogStarted,
-    canonical_json,
-    parse,
-)
+from labeler.core.events import ConversationStarted, Erased, Event, LogStarted
 from labeler.core.folding import replay
 from labeler.errors import LogError
 from labeler.ids import text_sha256

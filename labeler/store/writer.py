@@ -17,7 +17,8 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
-from labeler.core.events import Event, NewEvent, body_json
+from labeler.core.bodies import body_json
+from labeler.core.events import Event, NewEvent
 from labeler.errors import EventConflict, SeqConflict, StoreError
 from labeler.store import queries
 from labeler.store.database import Database

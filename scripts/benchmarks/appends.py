@@ -21,7 +21,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from labeler.core.events import ConversationStarted, NewEvent, VoteCast, body_json
+from labeler.core.bodies import body_json
+from labeler.core.events import ConversationStarted, NewEvent, VoteCast
 from labeler.ids import event_id, uuid7
 from labeler.store import Store
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from labeler.core import events
+from labeler.core import bodies, events
+from labeler.core.bodies import body_json, body_of, decode, parse
 from labeler.core.events import (
     KINDS,
     PAYLOADS,
@@ -21,10 +22,6 @@ from labeler.core.events import (
     ReplyFinished,
     ReplyStarted,
     VoteCast,
-    body_json,
-    body_of,
-    decode,
-    parse,
 )
 from labeler.errors import LogError
 from tests.histories import histories
@@ -152,8 +149,8 @@ def test_reading_does_not_change_the_body() -> None:
 
 def test_an_old_version_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VoteCast, "version", 3)
-    monkeypatch.setitem(events.UPCASTS, ("vote_cast", 1), lambda body: {**body, "vote": -body["vote"]})
-    monkeypatch.setitem(events.UPCASTS, ("vote_cast", 2), lambda body: {**body, "message_id": body["message_id"] + "!"})
+    monkeypatch.setitem(bodies.UPCASTS, ("vote_cast", 1), lambda body: {**body, "vote": -body["vote"]})
+    monkeypatch.setitem(bodies.UPCASTS, ("vote_cast", 2), lambda body: {**body, "message_id": body["message_id"] + "!"})
     assert decode("vote_cast", VOTE) == VoteCast(message_id="m!", vote=-1)
 
 

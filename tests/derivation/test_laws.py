@@ -11,17 +11,8 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from labeler.core.events import (
-    AnswerEdited,
-    Compared,
-    ComparisonWithdrawn,
-    Event,
-    ReasonGiven,
-    VoteCast,
-    VoteWithdrawn,
-    body_json,
-    decode,
-)
+from labeler.core.bodies import body_json, decode
+from labeler.core.events import AnswerEdited, Compared, ComparisonWithdrawn, Event, ReasonGiven, VoteCast, VoteWithdrawn
 from labeler.core.folding import replay
 from labeler.core.records import Candidate, Demonstration, Derived, PreferencePair, Prompt, UnpairedPreference
 from labeler.core.rules import REASONS, RULES, Options, derive

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeler.core.events import Event, body_json
+from labeler.core.bodies import body_json
+from labeler.core.events import Event
 from labeler.core.records import MessageRow
 from labeler.export.exporter import ExportResult, export
 from labeler.export.manifest import MANIFEST_PATH, Manifest

@@ -65,5 +65,5 @@ def test_an_import_against_the_arrows_breaks_a_contract(tmp_path: Path) -> None:
         "The core is pure: the standard library, orjson and rapidfuzz",
         "SQL is known in the store only",
         "Gradio is known in the page only",
-        "Arrow and datasets are known in export only",
+        "Arrow and datasets are known in export and importing only",
     }, verdict.stdout

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labeler.core.bodies import body_json, parse
 from labeler.core.conversation import Conversation
-from labeler.core.events import KINDS, AnswerEdited, NewEvent, ReplyFinished, ReplyStarted, VoteCast, body_json, parse
+from labeler.core.events import KINDS, AnswerEdited, NewEvent, ReplyFinished, ReplyStarted, VoteCast
 from labeler.core.folding import apply, replay
 from labeler.core.text import normal
 from labeler.ids import digest_of
