@@ -1,0 +1,159 @@
+"""What annotators said of answers, in the form that statistics ask for: who judged what, how, and of which models.
+
+Pure: a conversation in, judgements out. The same answers judged by several people are one unit, in whose terms all of
+them are told: a is the answer that came first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from labeler.core.blindness import names_its_model
+from labeler.core.conversation import ComparisonFact, Conversation, Message
+from labeler.core.events import Compared
+from labeler.core.reviewing import GOLD, item_id
+from labeler.core.standing import Standing
+from labeler.core.values import value
+
+Verdict = Literal["a", "b", "tie", "both_good", "both_bad"]
+# Ordinal: from "a is much better" to "b is much better".
+STEPS = ("a3", "a2", "a1", "tie", "b1", "b2", "b3")
+WINNERS = ("a", "tie", "both_bad", "b")
+VOTES = ("like", "dislike")
+BY_HAND = "(rewritten by hand)"
+_MARKS = re.compile(r"^#{1,6} |^\s*[-*+] |^\s*\d+\. |\*\*|`", re.MULTILINE)
+
+
+@value()
+class PairJudgement:
+    """An annotator's word on two answers.
+
+    ``side`` is 1 if a stood on the left, -1 if on the right, 0 if they did not stand side by side. ``length`` and
+    ``style`` compare the answers: (a − b) / (a + b) of their lengths and of their Markdown marks. ``named``: one of
+    the answers gave its model away.
+    """
+
+    unit: str
+    annotator: str
+    winner: Verdict
+    strength: int
+    model_a: str
+    model_b: str
+    side: int
+    length: float
+    style: float
+    named: bool
+    reasons: tuple[str, ...]
+    day: str
+    decision_ms: int | None
+    owner: bool
+    gold: bool
+
+    @property
+    def step(self) -> str:
+        """Where it stands on the ordinal scale; ties and "both bad" are its middle."""
+        return f"{self.winner}{min(3, max(1, self.strength))}" if self.winner in ("a", "b") else "tie"
+
+    @property
+    def outcome(self) -> float:
+        """1 if a is better, 0 if b is, 0.5 for any tie."""
+        return {"a": 1.0, "b": 0.0}.get(self.winner, 0.5)
+
+
+@value()
+class VoteJudgement:
+    """An annotator's thumb on an answer."""
+
+    unit: str
+    annotator: str
+    like: bool
+    model: str
+    reasons: tuple[str, ...]
+    day: str
+    owner: bool
+    gold: bool
+
+
+def pair_judgements(conversation: Conversation, standing: Standing) -> Iterator[PairJudgement]:
+    """The last word of everybody who may be heard on each two answers."""
+    last: dict[tuple[frozenset[str], str], ComparisonFact] = {}
+    for fact in conversation.comparisons:
+        last[fact.pair, fact.annotator_id] = fact
+    places = {message_id: place for place, message_id in enumerate(conversation.messages)} if last else {}
+    for fact in last.values():
+        if fact.compared is None or standing.refusal(fact.annotator_id) is not None or len(fact.pair) < 2:
+            continue
+        a, b = sorted(fact.pair, key=places.__getitem__)
+        yield _pair(conversation, fact, fact.compared, conversation.messages[a], conversation.messages[b])
+
+
+def _pair(
+    conversation: Conversation, fact: ComparisonFact, compared: Compared, a: Message, b: Message
+) -> PairJudgement:
+    same = compared.message_a == a.id
+    winner: Verdict = compared.winner if same else _swapped(compared.winner)
+    left = {"a_left": compared.message_a, "b_left": compared.message_b}.get(compared.position)
+    return PairJudgement(
+        item_id(conversation.id, a.id, b.id),
+        fact.annotator_id,
+        winner,
+        compared.strength,
+        model_of(a),
+        model_of(b),
+        0 if left is None else 1 if left == a.id else -1,
+        _contrast(len(a.content), len(b.content)),
+        _contrast(len(_MARKS.findall(a.content)), len(_MARKS.findall(b.content))),
+        _named(conversation, a) or _named(conversation, b),
+        compared.reasons,
+        fact.at[:10],
+        compared.decision_ms,
+        fact.annotator_id == conversation.annotator_id,
+        _gold(conversation),
+    )
+
+
+def vote_judgements(conversation: Conversation, standing: Standing) -> Iterator[VoteJudgement]:
+    """The standing thumbs of everybody who may be heard."""
+    last = {(fact.message_id, fact.annotator_id): fact for fact in conversation.votes}
+    for fact in last.values():
+        if not fact.vote or standing.refusal(fact.annotator_id) is not None:
+            continue
+        reason = conversation.reason_of(fact.annotator_id, fact.message_id)
+        yield VoteJudgement(
+            item_id(conversation.id, fact.message_id, None),
+            fact.annotator_id,
+            fact.vote == 1,
+            model_of(conversation.messages[fact.message_id]),
+            reason.reasons if reason else (),
+            fact.at[:10],
+            fact.annotator_id == conversation.annotator_id,
+            _gold(conversation),
+        )
+
+
+def model_of(message: Message) -> str:
+    """The study's name of the model that wrote an answer."""
+    return message.started.model if message.started else BY_HAND
+
+
+def _swapped(winner: Verdict) -> Verdict:
+    return {"a": "b", "b": "a"}.get(winner, winner)  # type: ignore[return-value]
+
+
+def _contrast(a: int, b: int) -> float:
+    """(a − b) / (a + b), to a tenth: what is alike is counted together."""
+    return round((a - b) / (a + b), 1) if a + b else 0.0
+
+
+def _named(conversation: Conversation, answer: Message) -> bool:
+    started = answer.started
+    if started is None or answer.parent_id is None:
+        return False
+    question = conversation.messages[answer.parent_id].content
+    return names_its_model(answer.content, question, (started.model, started.model_id))
+
+
+def _gold(conversation: Conversation) -> bool:
+    return conversation.started is not None and conversation.started.mode == GOLD

@@ -1,0 +1,237 @@
+"""How strong models are, by Bradley and Terry: from comparisons, with intervals, and how little it hangs on.
+
+The chance that a beats b is logistic in the difference of their strengths; a tie counts as half a win of each. Votes of
+one annotator are not independent of each other, so intervals are clustered by annotator (a sandwich covariance). With
+the side on which an answer stood as a term of its own, strengths are free of a bias towards one side.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+import statsmodels.api as sm
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+SCALE, MIDDLE = 400 / log(10), 1000.0
+LEAST_COMPARISONS = 30
+Z95 = 1.959963984540054
+MOST_FLIPS_TRIED = 12
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Battle:
+    """One comparison: ``outcome`` 1 if ``a`` is better, 0 if ``b`` is, 0.5 for a tie.
+
+    ``side`` is 1 if a stood on the left, -1 if on the right, 0 if they did not stand side by side. ``length`` is the
+    difference of the answers' lengths, (a − b) / (a + b), and ``style`` that of their Markdown marks.
+    """
+
+    a: str
+    b: str
+    outcome: float
+    annotator: str
+    side: int = 0
+    length: float = 0.0
+    style: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """A model on the scale of Elo (1000 is the middle of those shown).
+
+    ``rank`` is 1 and one more for each model that is better beyond doubt; None with fewer than 30 comparisons. Without
+    an interval the model cannot be placed: it has only won, only lost, or was never compared with the others.
+    """
+
+    model: str
+    comparisons: int
+    rating: float | None
+    low: float | None
+    high: float | None
+    rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """Models from strong to weak; ``left`` is the advantage of the left side in Elo points, with its interval."""
+
+    strengths: tuple[Strength, ...]
+    left: tuple[float, float, float] | None
+    comparisons: int
+
+
+def leaderboard(battles: Sequence[Battle], *, controls: Sequence[str] = ()) -> Leaderboard:
+    """The table for these votes; the same for any order of them. ``controls`` are among ``length`` and ``style``."""
+    battles = sorted(battles)
+    counts = Counter(model for battle in battles for model in (battle.a, battle.b))
+    placed = _placed(battles)
+    inside = [battle for battle in battles if {battle.a, battle.b} <= placed]
+    if len(placed) < 2 or not inside:
+        rest = sorted(counts)
+        return Leaderboard(
+            tuple(Strength(model, counts[model], None, None, None, None) for model in rest), None, len(battles)
+        )
+    models = sorted(placed)
+    fit = _fit(inside, models, controls)
+    ratings, errors = _centred(fit, len(models))
+    found = [
+        Strength(
+            model,
+            counts[model],
+            MIDDLE + SCALE * rating,
+            MIDDLE + SCALE * (rating - Z95 * error),
+            MIDDLE + SCALE * (rating + Z95 * error),
+            None,
+        )
+        for model, rating, error in zip(models, ratings, errors, strict=True)
+    ]
+    found = sorted((_ranked(one, found) for one in found), key=lambda one: (-(one.rating or 0.0), one.model))
+    return Leaderboard(
+        (*found, *_unplaced(set(counts) - placed, counts)), _left(fit, inside, len(models)), len(battles)
+    )
+
+
+def _unplaced(models: Iterable[str], counts: Mapping[str, int]) -> tuple[Strength, ...]:
+    return tuple(Strength(model, counts[model], None, None, None, None) for model in sorted(models))
+
+
+def _ranked(one: Strength, all_of_them: Sequence[Strength]) -> Strength:
+    if one.comparisons < LEAST_COMPARISONS:
+        return one
+    sure = [other for other in all_of_them if other.comparisons >= LEAST_COMPARISONS]
+    better = sum((other.low or 0.0) > (one.high or 0.0) for other in sure)
+    return replace(one, rank=1 + better)
+
+
+def _placed(battles: Sequence[Battle]) -> set[str]:
+    """The models whose strengths are finite: each has won or tied against, and lost or tied to, the others, if only by
+    way of others (a strongly connected part of the graph of wins); the largest such part."""
+    models = sorted({model for battle in battles for model in (battle.a, battle.b)})
+    place = {model: number for number, model in enumerate(models)}
+    edges: set[tuple[int, int]] = set()
+    for battle in battles:
+        a, b = place[battle.a], place[battle.b]
+        edges |= {(a, b)} if battle.outcome > 0 else set()
+        edges |= {(b, a)} if battle.outcome < 1 else set()
+    if not edges:
+        return set()
+    rows, columns = zip(*sorted(edges), strict=True)
+    graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(models), len(models)))
+    _, parts = connected_components(graph, directed=True, connection="strong")
+    largest = max(Counter(parts.tolist()).items(), key=lambda entry: (entry[1], -entry[0]))[0]
+    return {model for model, part in zip(models, parts, strict=True) if part == largest}
+
+
+# ── the fit ──
+
+
+def _fit(battles: Sequence[Battle], models: Sequence[str], controls: Sequence[str]) -> sm.GLM:
+    """Logistic regression of the outcome; columns: models (the first is the reference), the side, the controls.
+
+    Equal votes of one annotator are one row with a weight: the fit follows kinds of votes, not their number.
+    """
+    place = {model: number for number, model in enumerate(models)}
+    kinds = Counter(battles)
+    design = np.zeros((len(kinds), len(models) + 1 + len(controls)))
+    outcomes, weights = np.zeros(len(kinds)), np.zeros(len(kinds))
+    annotators = {name: number for number, name in enumerate(sorted({battle.annotator for battle in battles}))}
+    groups = np.zeros(len(kinds), dtype=int)
+    for row, (battle, times) in enumerate(sorted(kinds.items())):
+        design[row, place[battle.a]] = 1
+        design[row, place[battle.b]] = -1
+        design[row, len(models)] = battle.side
+        for number, control in enumerate(controls):
+            design[row, len(models) + 1 + number] = getattr(battle, control)
+        outcomes[row], weights[row], groups[row] = battle.outcome, times, annotators[battle.annotator]
+    used = [column for column in range(1, design.shape[1]) if column < len(models) or design[:, column].any()]
+    if len(annotators) < 2:
+        groups = np.arange(len(kinds))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a half for a tie is no count, which the family remarks upon
+        model = sm.GLM(outcomes, design[:, used], family=sm.families.Binomial(), freq_weights=weights)
+        fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    fit.used = used
+    return fit
+
+
+def _centred(fit: sm.GLM, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Strengths around their mean, and their standard errors."""
+    strengths = np.zeros(size)
+    strengths[1:] = fit.params[: size - 1]
+    covariance = np.zeros((size, size))
+    covariance[1:, 1:] = fit.cov_params()[: size - 1, : size - 1]
+    centring = np.eye(size) - 1 / size
+    variances = np.diag(centring @ covariance @ centring.T)
+    return centring @ strengths, np.sqrt(np.maximum(variances, 0.0))
+
+
+def _left(fit: sm.GLM, battles: Sequence[Battle], size: int) -> tuple[float, float, float] | None:
+    if size not in fit.used:
+        return None
+    place = fit.used.index(size)
+    value, error = float(fit.params[place]), float(np.sqrt(fit.cov_params()[place, place]))
+    return SCALE * value, SCALE * (value - Z95 * error), SCALE * (value + Z95 * error)
+
+
+# ── how little it hangs on ──
+
+
+def flips_to_lose_first(battles: Sequence[Battle]) -> int | None:
+    """How few votes, turned the other way, make another model first; None: more than are tried, or nobody is first.
+
+    Votes that the first one won against a rival are turned, one more at a time, and the table is fitted anew, for every
+    rival: what is found is enough, and the fewest that this way needs.
+    """
+    table = leaderboard(battles)
+    ranked = [one for one in table.strengths if one.rating is not None]
+    if len(ranked) < 2:
+        return None
+    fewest: int | None = None
+    for rival in ranked[1:]:
+        limit = MOST_FLIPS_TRIED if fewest is None else fewest - 1
+        flips = _flips(sorted(battles), ranked[0].model, rival.model, limit)
+        fewest = flips if flips is not None else fewest
+    return fewest
+
+
+def _flips(battles: list[Battle], first: str, rival: str, limit: int) -> int | None:
+    turned = list(battles)
+    wins = [number for number, battle in enumerate(battles) if _helps(battle, first, rival)]
+    for flips, number in enumerate(wins[:limit], 1):
+        turned[number] = replace(battles[number], outcome=1 - battles[number].outcome)
+        strengths = {one.model: one.rating for one in leaderboard(turned).strengths}
+        if (strengths[rival] or 0.0) > (strengths[first] or 0.0):
+            return flips
+    return None
+
+
+def _helps(battle: Battle, first: str, rival: str) -> bool:
+    """Whether it is a win of the first over the rival."""
+    return (battle.a, battle.b, battle.outcome) == (first, rival, 1) or (battle.a, battle.b, battle.outcome) == (
+        rival,
+        first,
+        0,
+    )
+
+
+# ── bias ──
+
+
+def left_share(battles: Sequence[Battle]) -> tuple[int, int]:
+    """How often the left answer was preferred, and of how many preferences of one side by side."""
+    decided = [battle for battle in battles if battle.side and battle.outcome in (0, 1)]
+    return sum((battle.side > 0) == (battle.outcome == 1) for battle in decided), len(decided)
+
+
+def votes_per_pair(battles: Sequence[Battle]) -> Mapping[tuple[str, str], int]:
+    """How often each two models were compared."""
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for battle in battles:
+        counts[min(battle.a, battle.b), max(battle.a, battle.b)] += 1
+    return dict(sorted(counts.items()))

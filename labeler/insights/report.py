@@ -1,0 +1,219 @@
+"""From sums of what conversations contribute to what people read: one document of statistics."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import exp
+from typing import Any
+
+from labeler.core.contributions import BUCKET, Key
+from labeler.core.judging import STEPS, VOTES, WINNERS
+from labeler.insights.agreement import Level, agreement
+from labeler.insights.ranking import Battle, flips_to_lose_first, leaderboard, left_share, votes_per_pair
+from labeler.insights.raters import LEAST_GOLD, Rater, raters_of, wilson
+
+Sums = Mapping[Key, int]
+LEAST_SHARED = 5  # units that two annotators must share before they are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is taken out of the strengths of models: ``length``, ``style``; and votes that were not blind."""
+
+    controls: tuple[str, ...] = ()
+    blind_only: bool = False
+
+
+def report(sums: Sums, wishes: Wishes = Wishes()) -> dict[str, Any]:
+    """The documented object (docs/stats.md): the same for the same sums."""
+    battles = _battles(sums, wishes)
+    return {
+        "agreement": _agreement(sums),
+        "between_annotators": _between(sums),
+        "leaderboard": _leaderboard(battles, wishes),
+        "position": _position(battles),
+        "raters": _raters(sums),
+        "over_time": _over_time(sums),
+    }
+
+
+def _share(right: int, number: int) -> dict[str, float | int | None]:
+    """A share with its interval, rounded."""
+    low, high = wilson(right, number) or (None, None)
+    return {
+        "n": number,
+        "share": _round(right / number if number else None),
+        "low": _round(low),
+        "high": _round(high),
+    }
+
+
+def _round(number: float | None, digits: int = 4) -> float | None:
+    return None if number is None else round(number, digits)
+
+
+# ── agreement ──
+
+
+def _units(sums: Sums, name: str, place: int, *, where: Key = ()) -> Counter[tuple[int, ...]]:
+    """Counts of units under a name, from the part of the key at a place; ``where`` is what follows the name."""
+    units: Counter[tuple[int, ...]] = Counter()
+    for key, times in sums.items():
+        if key[0] == name and key[1 : 1 + len(where)] == where:
+            units[tuple(map(int, key[place].split(",")))] += times
+    return units
+
+
+def _told(units: Counter[tuple[int, ...]], categories: Sequence[str], level: Level = "nominal") -> dict[str, Any]:
+    found = asdict(agreement(units, categories, level))
+    prevalence = {name: round(share, 4) for name, share in found.pop("prevalence").items()}
+    return {name: _round(value) for name, value in found.items()} | {"prevalence": prevalence}
+
+
+def _agreement(sums: Sums) -> dict[str, Any]:
+    reasons = sorted({key[1] for key in sums if key[0] == "reason"})
+    return {
+        "pairs": _told(_units(sums, "pair", 2), WINNERS),
+        "pairs_ordinal": _told(_units(sums, "pair", 3), STEPS, "ordinal"),
+        "votes": _told(_units(sums, "vote", 2), VOTES),
+        "reasons": {name: _told(_units(sums, "reason", 2, where=(name,)), ("given", "not given")) for name in reasons},
+    }
+
+
+def _between(sums: Sums) -> list[dict[str, Any]]:
+    """Each two annotators who judged enough of the same pairs of answers."""
+    shared: dict[tuple[str, str], Counter[tuple[int, ...]]] = defaultdict(Counter)
+    for key, times in sums.items():
+        if key[0] == "between":
+            counts = tuple([key[3], key[4]].count(winner) for winner in WINNERS)
+            shared[key[1], key[2]][counts] += times
+    told = []
+    for (one, other), units in sorted(shared.items()):
+        if units.total() >= LEAST_SHARED:
+            found = agreement(units, WINNERS)
+            told.append(
+                {
+                    "annotators": [one, other],
+                    "units": found.units,
+                    "percent": _round(found.percent),
+                    "alpha": _round(found.alpha),
+                }
+            )
+    return told
+
+
+def _over_time(sums: Sums) -> list[dict[str, Any]]:
+    """By month: how much was judged, and how far people agreed."""
+    months = sorted({key[1] for key in sums if key[0] in ("pair", "vote")})
+    return [
+        {
+            "month": month,
+            "pairs": _units(sums, "pair", 2, where=(month,)).total(),
+            "votes": _units(sums, "vote", 2, where=(month,)).total(),
+            "alpha": _round(agreement(_units(sums, "pair", 2, where=(month,)), WINNERS).alpha),
+        }
+        for month in months
+    ]
+
+
+# ── models ──
+
+
+def _battles(sums: Sums, wishes: Wishes) -> list[Battle]:
+    battles: list[Battle] = []
+    for key, times in sums.items():
+        if key[0] != "battle" or (wishes.blind_only and key[8]):
+            continue
+        _, a, b, outcome, annotator, side, length, style, _ = key
+        if a != b:
+            measured = {"length": float(length), "style": float(style)}
+            contrasts = {name: value for name, value in measured.items() if name in wishes.controls}
+            battles += [Battle(a, b, float(outcome), annotator, int(side), **contrasts)] * times
+    return battles
+
+
+def _leaderboard(battles: Sequence[Battle], wishes: Wishes) -> dict[str, Any]:
+    table = leaderboard(battles, controls=wishes.controls)
+    models = [
+        {
+            "model": one.model,
+            "rank": one.rank,
+            "rating": _round(one.rating, 1),
+            "low": _round(one.low, 1),
+            "high": _round(one.high, 1),
+            "comparisons": one.comparisons,
+        }
+        for one in table.strengths
+    ]
+    pairs = [{"models": list(pair), "votes": votes} for pair, votes in votes_per_pair(battles).items()]
+    return {
+        "models": models,
+        "votes_per_pair": pairs,
+        "flips_to_lose_first": flips_to_lose_first(battles),
+        "controls": list(wishes.controls),
+    }
+
+
+def _position(battles: Sequence[Battle]) -> dict[str, Any]:
+    left, decided = left_share(battles)
+    advantage = leaderboard(battles).left
+    points = None if advantage is None else [round(one, 1) for one in advantage]
+    return {"left": _share(left, decided), "advantage": points}
+
+
+# ── annotators ──
+
+
+def _raters(sums: Sums) -> list[dict[str, Any]]:
+    """Every annotator: how much, how fast, how kindly, and how far from what the others say."""
+    days: dict[str, Counter[str]] = defaultdict(Counter)
+    thumbs: dict[str, Counter[str]] = defaultdict(Counter)
+    gold: dict[str, Counter[str]] = defaultdict(Counter)
+    speeds: dict[str, Counter[int]] = defaultdict(Counter)
+    for key, times in sums.items():
+        match key[0]:
+            case "day":
+                days[key[1]][key[2]] += times
+            case "thumb":
+                thumbs[key[1]][key[2]] += times
+            case "gold":
+                gold[key[1]][key[2]] += times
+            case "speed":
+                speeds[key[1]][int(key[2])] += times
+    against = {one.annotator: one for one in raters_of(sums)}
+    names = sorted({*days, *thumbs, *gold, *against})
+    return [
+        {
+            "annotator": name,
+            "judgements": days[name].total(),
+            "days": len(days[name]),
+            "like_rate": _share(thumbs[name]["like"], thumbs[name].total()),
+            "median_decision_ms": _median(speeds[name]),
+            "gold": _share(gold[name]["right"], gold[name].total()) | {"enough": gold[name].total() >= LEAST_GOLD},
+            **_consensus(against.get(name)),
+        }
+        for name in names
+    ]
+
+
+def _consensus(rater: Rater | None) -> dict[str, Any]:
+    if rater is None:
+        return {"shared": 0, "agreed": None, "z": None, "flagged": False}
+    return {
+        "shared": rater.judgements,
+        "agreed": _round(rater.agreed),
+        "z": _round(rater.z, 2),
+        "flagged": rater.flagged,
+    }
+
+
+def _median(buckets: Counter[int]) -> int | None:
+    """The middle of a histogram of times, in milliseconds, to about a tenth."""
+    half, seen = buckets.total() / 2, 0
+    for bucket in sorted(buckets):
+        seen += buckets[bucket]
+        if seen >= half:
+            return round(exp(bucket * BUCKET))
+    return None
