@@ -14,12 +14,14 @@ from typing import Any
 
 import pandas as pd
 
+from labeler.core.contributions import Key, contributions
 from labeler.core.conversation import ComparisonFact, Conversation, Message, VoteFact
 from labeler.core.events import LogStarted
 from labeler.core.folding import replay
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of
+from labeler.insights.report import report
 from labeler.store import Store, event_of, utc_now
 from labeler.store.pushes import push_states
 from labeler.study import Study
@@ -64,6 +66,7 @@ def statistics(store: Store, study: Study, *, report: Callable[[int], None] = la
     for conversation in _conversations(store, tally.kinds, position):
         tally.take(conversation)
         tally.take_records(derive(conversation, standing, options))
+        tally.judged.update(contributions(conversation, standing))
         report(1)
     # What is left begins a log: this one, and each that was loaded into it.
     tally.kinds[LogStarted.kind] = position - tally.kinds.total()
@@ -89,6 +92,7 @@ class Tally:
     reasons: Counter[tuple[str, int]] = field(default_factory=Counter)
     records: Counter[tuple[str, str]] = field(default_factory=Counter)
     excluded: Counter[str] = field(default_factory=Counter)
+    judged: Counter[Key] = field(default_factory=Counter)
 
     def take(self, conversation: Conversation) -> None:
         """Count one conversation."""
@@ -110,7 +114,8 @@ class Tally:
 
     def _measure(self, what: str, model: str, annotator_id: str, at: str, times: int = 1) -> None:
         for axis, key in zip(AXES, (model, annotator_id, at[:10]), strict=True):
-            self.measured[axis, key, what] += times
+            if key:  # side by side a conversation has no model of its own
+                self.measured[axis, key, what] += times
         self.totals[what] += times
 
     def _take_message(self, conversation: Conversation, message: Message) -> None:
@@ -147,7 +152,8 @@ class Tally:
         for fact in conversation.comparisons:
             last[fact.annotator_id, fact.pair] = fact
         for fact in last.values():
-            if fact.compared:
+            answer = conversation.messages[fact.message_b]
+            if fact.compared and answer.retries == fact.message_a:
                 model = _author(conversation.messages[fact.message_b])
                 self._measure(OUTCOMES[fact.compared.winner], model, fact.annotator_id, fact.at)
 
@@ -165,6 +171,7 @@ class Tally:
             "reasons": _reasons(self.reasons),
             "comments": self.totals["comments"],
             **{f"{axis}s": _records(self.table(axis)) for axis in AXES},
+            "trust": report(self.judged),
             "records": _nested(self.records),
             "excluded": dict(sorted(self.excluded.items())),
         }
@@ -229,12 +236,53 @@ def tables(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _titled("Was this answer better?", pd.DataFrame([document["comparisons"]]))
     yield from _titled("What was done", _pairs(document["gestures"], "gesture"))
     yield from _titled("Reasons", pd.DataFrame(document["reasons"]))
+    yield from _trusted(document["trust"])
     for axis in AXES:
         yield from _titled(f"By {axis}", _percent(pd.DataFrame(document[f"{axis}s"]), UNSHOWN))
     records = [(config, rule, n) for config, rules in document["records"].items() for rule, n in rules.items()]
     yield from _titled("Records by rule", pd.DataFrame(records, columns=["config", "rule", "records"]))
     yield from _titled("Left out, by reason", _pairs(document["excluded"], "reason"))
     yield from _pushed(document["pushes"])
+
+
+def _trusted(trust: Mapping[str, Any]) -> Iterator[str]:
+    """How far people agree, how models rank, and whom to look at."""
+    rows = [
+        {
+            "judged": name.replace("_", " "),
+            "units": found["units"],
+            "agree": _shown(found["percent"], "{:.0%}"),
+            "alpha": _shown(found["alpha"], "{:.2f}", "undefined"),
+            "95 %": "" if found["low"] is None else f"{found['low']:.2f} to {found['high']:.2f}",
+        }
+        for name, found in trust["agreement"].items()
+        if name != "reasons" and found["units"]
+    ]
+    yield from _titled("Agreement (Krippendorff's alpha)", pd.DataFrame(rows))
+    board = trust["leaderboard"]
+    models = [
+        {
+            "rank": _shown(one["rank"], "{}"),
+            "model": one["model"],
+            "rating": _shown(one["rating"], "{:.0f}", "cannot be placed"),
+            "95 %": "" if one["low"] is None else f"{one['low']:.0f} to {one['high']:.0f}",
+            "comparisons": one["comparisons"],
+        }
+        for one in board["models"]
+    ]
+    yield from _titled("Models by comparisons (Bradley-Terry)", pd.DataFrame(models))
+    if board["flips_to_lose_first"] is not None:
+        yield f"another model is first if {board['flips_to_lose_first']} votes are turned"
+    left = trust["position"]["left"]
+    if left["n"]:
+        yield f"the left answer was preferred {left['share']:.0%} of the time ({left['low']:.0%} to {left['high']:.0%})"
+    flagged = [one for one in trust["raters"] if one["flagged"]]
+    columns = ["annotator", "shared", "agreed", "z"]
+    yield from _titled("Annotators who disagree more than by chance", pd.DataFrame(flagged, columns=columns))
+
+
+def _shown(value: float | None, form: str, nothing: str = "") -> str:
+    return nothing if value is None else form.format(value)
 
 
 def _pushed(pushes: Sequence[Mapping[str, Any]]) -> Iterator[str]:

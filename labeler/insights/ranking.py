@@ -22,6 +22,7 @@ SCALE, MIDDLE = 400 / log(10), 1000.0
 LEAST_COMPARISONS = 30
 Z95 = 1.959963984540054
 MOST_FLIPS_TRIED = 12
+BOUNDLESS = 12.0  # logits: a chance of 1 in 160,000 that nobody can have estimated from votes
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,13 +73,10 @@ def leaderboard(battles: Sequence[Battle], *, controls: Sequence[str] = ()) -> L
     counts = Counter(model for battle in battles for model in (battle.a, battle.b))
     placed = _placed(battles)
     inside = [battle for battle in battles if {battle.a, battle.b} <= placed]
-    if len(placed) < 2 or not inside:
-        rest = sorted(counts)
-        return Leaderboard(
-            tuple(Strength(model, counts[model], None, None, None, None) for model in rest), None, len(battles)
-        )
     models = sorted(placed)
-    fit = _fit(inside, models, controls)
+    fit = _fit(inside, models, controls) if inside else None
+    if fit is None:
+        return Leaderboard(_unplaced(counts, counts), None, len(battles))
     ratings, errors = _centred(fit, len(models))
     found = [
         Strength(
@@ -92,9 +90,7 @@ def leaderboard(battles: Sequence[Battle], *, controls: Sequence[str] = ()) -> L
         for model, rating, error in zip(models, ratings, errors, strict=True)
     ]
     found = sorted((_ranked(one, found) for one in found), key=lambda one: (-(one.rating or 0.0), one.model))
-    return Leaderboard(
-        (*found, *_unplaced(set(counts) - placed, counts)), _left(fit, inside, len(models)), len(battles)
-    )
+    return Leaderboard((*found, *_unplaced(set(counts) - placed, counts)), _left(fit, len(models)), len(battles))
 
 
 def _unplaced(models: Iterable[str], counts: Mapping[str, int]) -> tuple[Strength, ...]:
@@ -106,7 +102,7 @@ def _ranked(one: Strength, all_of_them: Sequence[Strength]) -> Strength:
         return one
     sure = [other for other in all_of_them if other.comparisons >= LEAST_COMPARISONS]
     better = sum((other.low or 0.0) > (one.high or 0.0) for other in sure)
-    return replace(one, rank=1 + better)
+    return replace(one, rank=1 + int(better))
 
 
 def _placed(battles: Sequence[Battle]) -> set[str]:
@@ -131,51 +127,95 @@ def _placed(battles: Sequence[Battle]) -> set[str]:
 # ── the fit ──
 
 
-def _fit(battles: Sequence[Battle], models: Sequence[str], controls: Sequence[str]) -> sm.GLM:
-    """Logistic regression of the outcome; columns: models (the first is the reference), the side, the controls.
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """One row for each kind of vote of one annotator; columns are models, the side, the controls."""
 
-    Equal votes of one annotator are one row with a weight: the fit follows kinds of votes, not their number.
-    """
+    matrix: np.ndarray
+    outcomes: np.ndarray
+    weights: np.ndarray
+    groups: np.ndarray
+
+
+def _design(battles: Sequence[Battle], models: Sequence[str], controls: Sequence[str]) -> _Design:
+    """The fit follows kinds of votes, not their number: equal votes of one annotator are one row with a weight."""
     place = {model: number for number, model in enumerate(models)}
-    kinds = Counter(battles)
-    design = np.zeros((len(kinds), len(models) + 1 + len(controls)))
-    outcomes, weights = np.zeros(len(kinds)), np.zeros(len(kinds))
+    kinds = sorted(Counter(battles).items())
     annotators = {name: number for number, name in enumerate(sorted({battle.annotator for battle in battles}))}
-    groups = np.zeros(len(kinds), dtype=int)
-    for row, (battle, times) in enumerate(sorted(kinds.items())):
-        design[row, place[battle.a]] = 1
-        design[row, place[battle.b]] = -1
-        design[row, len(models)] = battle.side
-        for number, control in enumerate(controls):
-            design[row, len(models) + 1 + number] = getattr(battle, control)
-        outcomes[row], weights[row], groups[row] = battle.outcome, times, annotators[battle.annotator]
-    used = [column for column in range(1, design.shape[1]) if column < len(models) or design[:, column].any()]
-    if len(annotators) < 2:
-        groups = np.arange(len(kinds))
+    matrix = np.zeros((len(kinds), len(models) + 1 + len(controls)))
+    for row, (battle, _) in enumerate(kinds):
+        matrix[row, place[battle.a]] = 1
+        matrix[row, place[battle.b]] = -1
+        matrix[row, len(models) :] = [battle.side, *(getattr(battle, control) for control in controls)]
+    groups = np.array([annotators[battle.annotator] for battle, _ in kinds])
+    return _Design(
+        matrix,
+        np.array([battle.outcome for battle, _ in kinds]),
+        np.array([float(times) for _, times in kinds]),
+        groups if len(annotators) > 1 else np.arange(len(kinds)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Logits and their covariance, for the columns that were ``used``."""
+
+    params: np.ndarray
+    covariance: np.ndarray
+    used: tuple[int, ...]
+
+
+def _fit(battles: Sequence[Battle], models: Sequence[str], controls: Sequence[str]) -> _Fit | None:
+    """Logistic regression of the outcome; the first model is the reference.
+
+    Where the votes cannot tell the side or a control from the models, or leave it without bounds, it is left out. None:
+    there are too few votes to say how sure anything is.
+    """
+    design = _design(battles, models, controls)
+    size = len(models)
+    everything = [column for column in range(1, design.matrix.shape[1]) if design.matrix[:, column].any()]
+    for used in (everything, [column for column in everything if column != size], list(range(1, size))):
+        fit = _tried(design, used)
+        if fit is not None:
+            return fit
+    return None
+
+
+def _tried(design: _Design, used: Sequence[int]) -> _Fit | None:
+    matrix = design.matrix[:, used]
+    if len(matrix) <= len(used) or np.linalg.matrix_rank(matrix) < len(used):
+        return None
+    model = sm.GLM(design.outcomes, matrix, family=sm.families.Binomial(), freq_weights=design.weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a half for a tie is no count, which the family remarks upon
-        model = sm.GLM(outcomes, design[:, used], family=sm.families.Binomial(), freq_weights=weights)
-        fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
-    fit.used = used
-    return fit
+        try:
+            fit = model.fit(cov_type="cluster", cov_kwds={"groups": design.groups, "use_correction": False})
+        except np.linalg.LinAlgError:
+            return None
+    if not np.isfinite(fit.cov_params()).all() or np.abs(fit.params).max() >= BOUNDLESS:
+        return None
+    # The library's own correction for few votes would count kinds of votes.
+    votes, clusters = design.weights.sum(), len(set(design.groups.tolist()))
+    few = (votes - 1) / max(1.0, votes - len(used)) * clusters / max(1, clusters - 1)
+    return _Fit(np.asarray(fit.params), np.asarray(fit.cov_params()) * few, tuple(used))
 
 
-def _centred(fit: sm.GLM, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _centred(fit: _Fit, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Strengths around their mean, and their standard errors."""
     strengths = np.zeros(size)
     strengths[1:] = fit.params[: size - 1]
     covariance = np.zeros((size, size))
-    covariance[1:, 1:] = fit.cov_params()[: size - 1, : size - 1]
+    covariance[1:, 1:] = fit.covariance[: size - 1, : size - 1]
     centring = np.eye(size) - 1 / size
     variances = np.diag(centring @ covariance @ centring.T)
     return centring @ strengths, np.sqrt(np.maximum(variances, 0.0))
 
 
-def _left(fit: sm.GLM, battles: Sequence[Battle], size: int) -> tuple[float, float, float] | None:
+def _left(fit: _Fit, size: int) -> tuple[float, float, float] | None:
     if size not in fit.used:
         return None
     place = fit.used.index(size)
-    value, error = float(fit.params[place]), float(np.sqrt(fit.cov_params()[place, place]))
+    value, error = float(fit.params[place]), float(np.sqrt(fit.covariance[place, place]))
     return SCALE * value, SCALE * (value - Z95 * error), SCALE * (value + Z95 * error)
 
 

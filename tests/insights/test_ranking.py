@@ -7,7 +7,9 @@ from itertools import combinations
 from math import exp, log
 
 import evalica
+import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,8 @@ from labeler.insights.ranking import (
     LEAST_COMPARISONS,
     SCALE,
     Battle,
+    _design,
+    _fit,
     flips_to_lose_first,
     leaderboard,
     left_share,
@@ -96,10 +100,11 @@ def test_models_that_differ_within_their_intervals_share_a_rank() -> None:
     [
         [],
         [Battle("a", "b", 1.0, "r")] * 50,
+        [Battle("a", "b", 0.5, "r")],
         [Battle("a", "b", 1.0, "r"), Battle("c", "d", 0.0, "r")] * 50,
     ],
 )
-def test_who_only_won_or_only_lost_cannot_be_placed(battles: list[Battle]) -> None:
+def test_who_only_won_or_only_lost_or_has_a_single_vote_cannot_be_placed(battles: list[Battle]) -> None:
     table = leaderboard(battles)
     assert all(one.rating is None and one.rank is None for one in table.strengths)
     assert {one.model for one in table.strengths} == {model for one in battles for model in (one.a, one.b)}
@@ -110,6 +115,35 @@ def test_whoever_cannot_be_placed_does_not_keep_the_others_from_it() -> None:
     table = {one.model: one for one in leaderboard(battles).strengths}
     assert table["never won"].rating is None
     assert all(table[model].rank for model in MODELS)
+
+
+def test_equal_votes_weigh_as_much_counted_as_written_out() -> None:
+    """A row with a weight gives the errors that as many rows would."""
+    battles = simulated(random.Random(8), 60, annotators=5) * 7
+    models = sorted(TRUTH)
+    counted = _fit(battles, models, ())
+    assert counted is not None
+    design = _design(battles, models, ())
+    rows = np.repeat(np.arange(len(design.weights)), design.weights.astype(int))
+    written = sm.GLM(design.outcomes[rows], design.matrix[rows][:, counted.used], family=sm.families.Binomial())
+    fit = written.fit(cov_type="cluster", cov_kwds={"groups": design.groups[rows]})
+    assert np.allclose(counted.params, fit.params)
+    assert np.allclose(counted.covariance, fit.cov_params())
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_where_one_model_always_stood_on_one_side_the_side_has_no_term(side: int) -> None:
+    battles = [Battle("a", "b", float(number % 3 > 0), f"r{number % 7}", side) for number in range(60)]
+    table = leaderboard(battles)
+    assert table.left is None
+    assert table.strengths[0].model == "a"
+
+
+def test_where_the_left_always_wins_there_is_no_number_for_it() -> None:
+    battles = [Battle("a", "b", float(side > 0), f"r{number % 7}", side) for number in range(30) for side in (1, -1)]
+    table = leaderboard(battles)
+    assert table.left is None
+    assert left_share(battles) == (60, 60)
 
 
 # ── sides ──
