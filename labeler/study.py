@@ -145,6 +145,10 @@ class RuleOptions(_Strict):
     max_pairs_per_prompt: int = Field(4, ge=1, le=64)
     misclick_seconds: float = Field(10.0, ge=0.0, description="R16: like then undo within this is a misclick")
     system_prompt: Literal["keep", "merge", "drop"] = "keep"
+    min_annotators: int = Field(
+        1, ge=1, le=1000, description="who must have judged a record, unless it was adjudicated"
+    )
+    min_agreement: float = Field(0.0, ge=0.0, le=1.0, description="share of them that must agree with it")
 
 
 class Auth(_Strict):

@@ -114,7 +114,7 @@ class Sessions:
     def _read(self, token: str) -> Session | None:
         """What a genuine token says that has not run out."""
         said, _, mac = token.rpartition(".")
-        if not hmac.compare_digest(mac.encode(), self._mac(said).encode()):
+        if not hmac.compare_digest(mac.encode("utf-8", "replace"), self._mac(said).encode()):
             return None
         annotator_id, epoch, session, expires = said.split(".")
         if expires < _digits(self._clock()):
@@ -124,7 +124,7 @@ class Sessions:
 
     def _mac(self, said: str) -> str:
         mac = self._keyed.copy()
-        mac.update(said.encode())
+        mac.update(said.encode("utf-8", "surrogatepass"))
         return mac.hexdigest()[:MAC_HEX]
 
 

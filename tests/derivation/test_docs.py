@@ -59,7 +59,7 @@ def test_a_rule_without_a_confidence_makes_no_record_of_its_own() -> None:
 def test_the_page_lists_the_reasons_of_the_book_with_their_rules() -> None:
     rows = {reason.strip("`"): (rule or "split", meaning) for reason, rule, meaning in tables("rules.md")["reason"]}
     assert rows == REASONS
-    assert {rule for rule, _ in REASONS.values()} <= {*RULES, "split", "preflight", "redaction"}
+    assert {rule for rule, _ in REASONS.values()} <= {*RULES, "split", "preflight", "redaction", "study"}
 
 
 def test_the_page_lists_every_option_with_its_default() -> None:

@@ -118,3 +118,39 @@ def test_a_ruling_answers_the_flags_before_it_and_not_those_after_it() -> None:
 def test_a_flag_of_whoever_may_not_be_heard_says_nothing() -> None:
     story = flagged(told("ann").asks("Why?").answers("One.").likes(), alone=True)
     assert outcome(story, Standing(excluded=frozenset({"bob"}))).labels == {"a1": True}
+
+
+# ── what the study asks of a record ──
+
+
+def agreed(*names: str) -> Story:
+    story = told("ann").asks("Why?").answers("One.").retries("Two.").better()
+    for name in names:
+        story = story.by(name).adds(says("b"))
+    return story
+
+
+@pytest.mark.parametrize(("others", "stands"), [((), False), (("bob",), False), (("bob", "eve"), True)])
+def test_a_record_that_too_few_judged_is_left_out(others: tuple[str, ...], stands: bool) -> None:
+    found = outcome(agreed(*others), min_annotators=3)
+    assert bool(found.pairs) == stands
+    assert bool(found.excluded["too_few_annotators"]) != stands
+
+
+@pytest.mark.parametrize(("share", "stands"), [(0.6, True), (0.75, True), (0.8, False)])
+def test_a_record_that_too_few_of_its_judges_agree_with_is_left_out(share: float, stands: bool) -> None:
+    story = agreed("bob", "eve").by("joe").adds(says("a"))
+    found = outcome(story, min_agreement=share)
+    assert bool(found.pairs) == stands
+    assert bool(found.excluded["low_agreement"]) != stands
+
+
+def test_labels_and_demonstrations_are_asked_the_same() -> None:
+    story = told("ann").asks("Why?").answers("One.").likes().asks("And?").answers("Two.").edits("Three, at last.")
+    assert not outcome(story).barren
+    assert outcome(story, min_annotators=2).barren
+
+
+def test_what_was_adjudicated_stands_whoever_judged_it() -> None:
+    found = outcome(disputed().adds(ruled("a")), min_annotators=5, min_agreement=1.0)
+    assert found.pairs.keys() == {("a1", "a2")}

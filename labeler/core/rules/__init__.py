@@ -7,7 +7,7 @@ the study's options.
 from __future__ import annotations
 
 from labeler.core.conversation import Conversation, Message
-from labeler.core.records import Candidate, Derived, Exclusion
+from labeler.core.records import Candidate, Derived, Exclusion, Grounds
 from labeler.core.rules.assembly import Assembly
 from labeler.core.rules.book import REASONS, RULES, Rule
 from labeler.core.rules.facts import candidate_of, comparison_rows, message_rows, vote_rows
@@ -73,11 +73,37 @@ def _add_records(
     for turn in opened:
         if any(answer.id in judged or answer.origin != "model" or answer.retries for answer in turn.answers):
             assembly.add(turn, findings_of(reading, turn))
+    _drop_doubtful(reading, derived)
     covered = _covered(derived)
     for turn in opened:
         for answer in turn.answers:
             if answer.id not in covered:
                 reading.leave_out(_reason(turn, answer), answer.id)
+
+
+def _drop_doubtful(reading: Reading, derived: Derived) -> None:
+    """What too few judged, or too few of them agree with, is left out if the study says so; what was ruled is not."""
+    least, agreement = reading.options.min_annotators, reading.options.min_agreement
+    if least <= 1 and not agreement:
+        return
+
+    def stands(grounds: Grounds, *candidates: str) -> bool:
+        if "R31" in grounds.sources:
+            return True
+        if grounds.n_annotators < least:
+            reading.leave_out("too_few_annotators", *candidates)
+        elif grounds.agreement < agreement:
+            reading.leave_out("low_agreement", *candidates)
+        else:
+            return True
+        return False
+
+    derived.pairs[:] = [
+        one for one in derived.pairs if stands(one.grounds, one.chosen.message_id, one.rejected.message_id)
+    ]
+    derived.unpaired[:] = [one for one in derived.unpaired if stands(one.grounds, one.completion.message_id)]
+    kept = [one for one in derived.demonstrations if stands(one.grounds, one.completion.message_id)]
+    derived.demonstrations[:] = kept
 
 
 def _judged(reading: Reading) -> set[str]:

@@ -63,8 +63,8 @@ _BOOK = (
 RULES = {rule.id: rule for rule in _BOOK}
 _PLACE = {rule.id: place for place, rule in enumerate(_BOOK)}
 
-# reason -> (the rule that gives it, what it says). The split and the preflight are no rules of this book but laws over
-# all of them.
+# reason -> (the rule that gives it, what it says). The split, the preflight and what the study asks of a record are no
+# rules of this book but laws over all of them.
 REASONS = {
     "no_feedback": ("R19", "nobody judged the answer, or every vote on it was withdrawn"),
     "answer_failed": ("R21", "the reply failed or never ended"),
@@ -103,6 +103,8 @@ REASONS = {
     "consent_withdrawn": ("R30", "the annotator withdrew consent"),
     "annotator_excluded": ("R30", "the annotator is excluded"),
     "erased": ("R30", "a conversation of which something was erased, or all of it"),
+    "too_few_annotators": ("study", "a record that fewer than `min_annotators` judged"),
+    "low_agreement": ("study", "a record that less than `min_agreement` of its judges agree with"),
     "personal_data": ("redaction", "a text with personal data or a secret in it, which the study does not publish"),
     "split_conflict": ("split", "a record of a branch whose opener belongs to the other split"),
     "malformed": ("preflight", "a record that breaks a law of the trainers, such as an answer that ends in `▌`"),

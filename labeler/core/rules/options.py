@@ -21,5 +21,7 @@ class Options:
     max_pairs_per_prompt: int = 4
     misclick_seconds: float = 10.0
     system_prompt: SystemPolicy = "keep"
+    min_annotators: int = 1
+    min_agreement: float = 0.0
     test_percent: int = 5
     salt: str = "labeler"
