@@ -104,7 +104,7 @@ def test_the_events_are_those_of_every_release() -> None:
     events = [event for number in range(50) for event in conversation(World(STUDY, 0, 8), number)]
     assert (
         digest_of(f"{event.event_id} {event.at} {body_json(event.payload)}".encode() for event in events)
-        == "fdaed7158774ed72d56508a76de8a705a0b5899f3dfd06d6a1d7a54c7e23f380"
+        == "0512357ac7e7061fee6bfd4260a7fbac64e75e4250a009ef4f02d26491521e07"
     )
 
 
