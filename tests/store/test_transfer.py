@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labeler.core import bodies
 from labeler.core import events as kinds
 from labeler.core.events import Erased, MessageSent, ReplyStarted
 from labeler.errors import LogError
@@ -50,7 +51,7 @@ def file(tmp_path: Path) -> Path:
         for event in a_log():
             line = {name: getattr(event, name, None) for name in ("position", "event_id", "conversation_id", "seq")}
             line |= {"kind": event.payload.kind, "at": event.at, "annotator_id": event.annotator_id}
-            out.write(json.dumps(line | {"body": kinds.body_of(event.payload)}).encode() + b"\n")
+            out.write(json.dumps(line | {"body": bodies.body_of(event.payload)}).encode() + b"\n")
     return path
 
 
@@ -173,7 +174,7 @@ def test_a_dump_written_by_hand_may_order_and_space_its_keys_as_it_likes(store: 
 
 def test_a_body_of_an_older_version_is_kept_as_it_is(store: Store, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies are upcast when they are read, not when they are moved."""
-    monkeypatch.setitem(kinds.UPCASTS, ("message_sent", 0), lambda body: {"edits": None} | body)
+    monkeypatch.setitem(bodies.UPCASTS, ("message_sent", 0), lambda body: {"edits": None} | body)
     changed(file, 3, lambda line: (line["body"].update(v=0), line["body"].pop("edits")))
     load(store, file)
     assert b'"parent_id":null,"v":0}}' in dumped(store)
