@@ -208,14 +208,19 @@ def _centred(fit: _Fit, size: int) -> tuple[np.ndarray, np.ndarray]:
     covariance[1:, 1:] = fit.covariance[: size - 1, : size - 1]
     centring = np.eye(size) - 1 / size
     variances = np.diag(centring @ covariance @ centring.T)
-    return centring @ strengths, np.sqrt(np.maximum(variances, 0.0))
+    return centring @ strengths, _errors(variances)
+
+
+def _errors(variances: np.ndarray) -> np.ndarray:
+    """Standard errors; where one is nothing, rounding may have left a variance below it."""
+    return np.sqrt(np.maximum(variances, 0.0))
 
 
 def _left(fit: _Fit, size: int) -> tuple[float, float, float] | None:
     if size not in fit.used:
         return None
     place = fit.used.index(size)
-    value, error = float(fit.params[place]), float(np.sqrt(fit.covariance[place, place]))
+    value, error = float(fit.params[place]), float(_errors(fit.covariance[place, place]))
     return SCALE * value, SCALE * (value - Z95 * error), SCALE * (value + Z95 * error)
 
 
