@@ -18,6 +18,7 @@ from labeler.core.contributions import Key, contributions
 from labeler.core.conversation import ComparisonFact, Conversation, Message, VoteFact
 from labeler.core.events import LogStarted
 from labeler.core.folding import replay
+from labeler.core.judging import model_of
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of
@@ -28,7 +29,6 @@ from labeler.study import Study
 
 SLICE = 2000
 Z95 = 1.959963984540054
-HUMAN = "(rewritten by hand)"
 MEASURES = (
     "conversations",
     "answers",
@@ -124,21 +124,21 @@ class Tally:
             return
         owner = conversation.annotator_id
         if message.origin == "model":
-            self._measure("answers", _author(message), owner, message.at)
+            self._measure("answers", model_of(message), owner, message.at)
         if message.status != "complete":
             # A reply that was started and never finished counts as failed.
-            self._measure("stopped" if message.status == "stopped" else "failed", _author(message), owner, message.at)
+            self._measure("stopped" if message.status == "stopped" else "failed", model_of(message), owner, message.at)
         before = {"edits": message.edits, "retries": message.retries}
         for what, answer_id in before.items():
             if answer_id:
-                self._measure(what, _author(conversation.messages[answer_id]), owner, message.at)
+                self._measure(what, model_of(conversation.messages[answer_id]), owner, message.at)
 
     def _take_votes(self, conversation: Conversation) -> None:
         words: dict[tuple[str, str], list[VoteFact]] = {}
         for fact in conversation.votes:
             words.setdefault((fact.annotator_id, fact.message_id), []).append(fact)
         for (annotator_id, message_id), facts in words.items():
-            last, model = facts[-1], _author(conversation.messages[message_id])
+            last, model = facts[-1], model_of(conversation.messages[message_id])
             self._measure(VOTES[last.vote], model, annotator_id, last.at)
             self._measure("flips", model, annotator_id, last.at, flips(fact.vote for fact in facts))
             reason = conversation.reason_of(annotator_id, message_id)
@@ -154,7 +154,7 @@ class Tally:
         for fact in last.values():
             answer = conversation.messages[fact.message_b]
             if fact.compared and answer.retries == fact.message_a:
-                model = _author(conversation.messages[fact.message_b])
+                model = model_of(conversation.messages[fact.message_b])
                 self._measure(OUTCOMES[fact.compared.winner], model, fact.annotator_id, fact.at)
 
     def summary(self) -> dict[str, Any]:
@@ -182,10 +182,6 @@ class Tally:
         frame = pd.DataFrame(counted, columns=[axis, "measure", "n"])
         wide = frame.pivot(index=axis, columns="measure", values="n").reindex(columns=MEASURES)
         return rated(wide.fillna(0).astype("int64").sort_index().reset_index())
-
-
-def _author(message: Message) -> str:
-    return message.started.model if message.started else HUMAN
 
 
 def flips(votes: Iterable[int]) -> int:

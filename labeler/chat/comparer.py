@@ -10,7 +10,7 @@ from itertools import combinations
 from labeler.chat.desk import Receipt
 from labeler.chat.draws import Draws
 from labeler.chat.pairs import NO_PAIR, PairView, pair_view_of
-from labeler.chat.writing import MAX_COMMENT, Claim, Writing
+from labeler.chat.writing import MAX_COMMENT, OTHER_PAGE, Claim, Writing
 from labeler.core import choosing
 from labeler.core.choosing import PairDraw, Verdict
 from labeler.core.conversation import Conversation
@@ -91,8 +91,8 @@ class Comparer:
         return conversation.id
 
     def _draw(self, conversation: Conversation) -> PairDraw:
-        if conversation.started is None or conversation.started.mode != MODE:
-            raise GestureRefused("That conversation belongs to another page.")
+        if conversation.started is None or conversation.mode != MODE:
+            raise GestureRefused(OTHER_PAGE)
         return self._pair(conversation.started.system_prompt)
 
     def _pair(self, system_prompt: str | None) -> PairDraw:

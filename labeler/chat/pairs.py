@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labeler.chat.replies import Reply
 from labeler.chat.views import text_of
-from labeler.core.blindness import names_its_model
+from labeler.core.blindness import named_itself
 from labeler.core.choosing import Choice, answers_of, choice_of, comparable, last_pair, standing_choice
 from labeler.core.conversation import Conversation, Message, PairFact
 
@@ -46,6 +46,10 @@ class Line:
     role: str
     text: str
 
+    @classmethod
+    def of(cls, message: Message) -> Line:
+        return cls(message.id, message.role, message.content)
+
 
 @dataclass(frozen=True, slots=True)
 class PairView:
@@ -69,21 +73,18 @@ def pair_view_of(conversation: Conversation, replies: Mapping[str, Reply], *, ru
     pair = last_pair(conversation)
     past = path if pair is None else path[:-1]
     shown = None if pair is None else _shown(conversation, pair, replies, running=running)
-    lines = tuple(Line(message.id, message.role, message.content) for message in past)
+    lines = tuple(map(Line.of, past))
     return PairView(conversation.id, conversation.turn_seq, running, lines, shown)
 
 
 def _shown(conversation: Conversation, pair: PairFact, replies: Mapping[str, Reply], *, running: bool) -> PairShown:
     standing = standing_choice(conversation, conversation.annotator_id, pair)
-    question = conversation.messages[pair.drawn.message_id].content
 
     def side(answer: Message) -> Side:
         text, status, error = text_of(answer, replies, running=running)
         if standing is None or answer.started is None:
             return Side(answer.id, text, status, error)
-        names: Sequence[str] = (answer.started.model, answer.started.model_id)
-        named = names_its_model(answer.content, question, names)
-        return Side(answer.id, text, status, error, answer.started.model, named)
+        return Side(answer.id, text, status, error, answer.started.model, named_itself(conversation, answer))
 
     left, right = (side(answer) for answer in answers_of(conversation, pair))
     return PairShown(

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from labeler.chat.desk import Gesture, Receipt
 from labeler.chat.views import EMPTY, Listed, Progress, View, title_of, view_of
-from labeler.chat.writing import MAX_COMMENT, Claim, Writing, check_nonce
+from labeler.chat.writing import MAX_COMMENT, OTHER_PAGE, Claim, Writing, check_nonce
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, Payload, Winner
@@ -58,7 +58,7 @@ class Recorder:
             openers = self.writing.store.openers(ids)
             for conversation_id in ids:
                 with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
-                    if conversation.cleared or conversation_id not in openers or _mode(conversation) != mode:
+                    if conversation.cleared or conversation_id not in openers or conversation.mode != mode:
                         continue
                     if len(listed) == most:
                         return listed, True
@@ -76,13 +76,13 @@ class Recorder:
             return ""
         self.writing.desk.look_again(conversation_id)
         with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
-            return "" if conversation.cleared or _mode(conversation) != mode else conversation_id
+            return "" if conversation.cleared or conversation.mode != mode else conversation_id
 
     def latest(self, annotator_id: str, mode: str = MODE) -> str:
         """The conversation to open first: the last one used in this mode, or none when that one was cleared."""
         for conversation_id in self.writing.store.conversations_of(annotator_id):
             with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
-                other = _mode(conversation) != mode
+                other = conversation.mode != mode
             if not other:
                 return self.opened(annotator_id, conversation_id, mode)
         return ""
@@ -282,14 +282,10 @@ class Recorder:
         return conversation.id
 
     def _draw(self, conversation: Conversation) -> gestures.Draw:
-        if _mode(conversation) != MODE:
-            raise GestureRefused("That conversation belongs to another page.")
+        if conversation.mode != MODE:
+            raise GestureRefused(OTHER_PAGE)
         name = conversation.started.model if conversation.started else ""
         model = self.writing.models.get(name)
         if model is None:
             raise GestureRefused(f"The model '{name}' is no longer part of this study. Begin a new conversation.")
         return self.writing.draw_from(model, conversation.started.system_prompt if conversation.started else None)
-
-
-def _mode(conversation: Conversation) -> str:
-    return conversation.started.mode if conversation.started else ""

@@ -10,11 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from labeler.chat.desk import Gesture, Receipt
+from labeler.chat.pairs import Line
 from labeler.chat.writing import MAX_COMMENT, Writing
 from labeler.core import reviewing
-from labeler.core.choosing import MEANING, SWAPPED, Choice, Times
+from labeler.core.choosing import Choice, Times, Verdict, compared_of
 from labeler.core.conversation import Conversation
-from labeler.core.events import Adjudicated, AnswersFlagged, Compared, Flag, Payload, ReviewSkipped, Ruling, VoteCast
+from labeler.core.events import (
+    Adjudicated,
+    AnswersFlagged,
+    Compared,
+    Flag,
+    Payload,
+    ReviewSkipped,
+    Ruling,
+    VoteCast,
+    swapped,
+)
 from labeler.core.reviewing import Said
 from labeler.core.roles import REVIEWERS, Visitor
 from labeler.durations import later
@@ -24,15 +35,6 @@ from labeler.store.reviews import Asked, Lease, Rules, counts, give_back, hold, 
 
 STORING_SECONDS = 60.0  # no store takes longer to say yes or no
 OVER = "You had this for too long, so somebody else may have it now. Here is the next one."
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A message of the conversation so far."""
-
-    id: str
-    role: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Reviewer:
             past = conversation.path(left.parent_id or left.id)
             return Task(
                 lease=lease.id,
-                past=tuple(Line(message.id, message.role, message.content) for message in past),
+                past=tuple(map(Line.of, past)),
                 left_id=left.id,
                 left=left.content,
                 right_id=right.id if right else None,
@@ -166,13 +168,13 @@ def _words(conversation: Conversation, lease: Lease) -> tuple[Word, ...]:
     """What was said of an item, with reasons."""
     item = reviewing.item_in(conversation, lease.message_a, lease.message_b)
     subject = frozenset(one for one in (lease.message_a, lease.message_b) if one is not None)
-    swapped = lease.left != item.message_a
+    turned = lease.left != item.message_a
     words = []
     for annotator, said in item.said.items():
         if said == reviewing.SKIP:
             continue
         reasons, comment = _grounds(conversation, annotator, subject)
-        shown = reviewing.SWAPPED.get(said, said) if swapped else said
+        shown = swapped(said) if turned else said
         words.append(Word(shown, reasons, comment, annotator == item.owner))
     return tuple(words)
 
@@ -225,23 +227,5 @@ def _payload(lease: Lease, opinion: Opinion, reasons: tuple[str, ...]) -> Said:
         return VoteCast(message_id=a, vote=1 if opinion.good else -1)
     if opinion.choice is None:
         raise GestureRefused("There are two answers here; choose between them.")
-    return _compared(lease, b, opinion, opinion.choice, reasons)
-
-
-def _compared(lease: Lease, message_b: str, opinion: Opinion, choice: Choice, reasons: tuple[str, ...]) -> Compared:
-    winner, strength = MEANING[choice]
-    a_left = lease.left == lease.message_a
-    seen = (opinion.times.seen_left, opinion.times.seen_right)
-    seen_a, seen_b = seen if a_left else seen[::-1]
-    return Compared(
-        message_a=lease.message_a,
-        message_b=message_b,
-        winner=winner if a_left else SWAPPED[winner],
-        strength=strength,
-        position="a_left" if a_left else "b_left",
-        reasons=reasons,
-        comment=opinion.comment,
-        seen_a_ms=seen_a,
-        seen_b_ms=seen_b,
-        decision_ms=opinion.times.decision,
-    )
+    verdict = Verdict(choice=opinion.choice, reasons=reasons, comment=opinion.comment, times=opinion.times)
+    return compared_of(a, b, verdict, opinion.choice, a_left=lease.left == a)

@@ -30,6 +30,7 @@ from labeler.study import Study
 NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 MAX_COMMENT = 2_000
 BUSY = "An answer is still being written. Press Stop first, or wait for its end."
+OTHER_PAGE = "That conversation belongs to another page."
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from labeler.core.conversation import Conversation, Message
+
 # Names of models and of who makes them, as models call themselves.
 KNOWN = (
     *("chatgpt", "gpt", "openai", "claude", "anthropic", "gemini", "gemma", "bard", "llama", "mistral", "mixtral"),
@@ -30,6 +32,15 @@ def names_its_model(answer: str, prompt: str, names: Iterable[str]) -> bool:
             if _word(part).search(said) and not _word(part).search(asked):
                 return True
     return any(_speaks_of_itself(said, family) and not _word(family).search(asked) for family in KNOWN)
+
+
+def named_itself(conversation: Conversation, answer: Message) -> bool:
+    """The same of an answer in a conversation; what no model wrote gives none away."""
+    started = answer.started
+    if started is None or answer.parent_id is None:
+        return False
+    question = conversation.messages[answer.parent_id].content
+    return names_its_model(answer.content, question, (started.model, started.model_id))
 
 
 def _parts(name: str) -> set[str]:

@@ -20,6 +20,7 @@ from labeler.core.events import (
     Payload,
     Side,
     Winner,
+    swapped,
 )
 from labeler.core.gestures import Draw
 from labeler.errors import GestureRefused, NotFound
@@ -35,7 +36,6 @@ MEANING: Mapping[Choice, tuple[Winner, int]] = {
     "b": ("b", BETTER),
     "b_much": ("b", MUCH_BETTER),
 }
-SWAPPED: Mapping[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie", "both_good": "both_good", "both_bad": "both_bad"}
 
 WRITING = "Both answers have to end first."
 CHOOSE_FIRST = "Choose between the two answers first; then go on."
@@ -93,6 +93,14 @@ def answers_of(conversation: Conversation, pair: PairFact) -> tuple[Message, Mes
     return (a, b) if pair.drawn.left == "a" else (b, a)
 
 
+def _ended(conversation: Conversation, pair: PairFact) -> tuple[Message, Message]:
+    """The two answers. Raises GestureRefused while one of them is being written."""
+    both = answers_of(conversation, pair)
+    if any(answer.status is None for answer in both):
+        raise GestureRefused(WRITING)
+    return both
+
+
 def comparable(conversation: Conversation, pair: PairFact) -> bool:
     """Whether both answers are complete."""
     return all(answer.complete for answer in answers_of(conversation, pair))
@@ -136,9 +144,7 @@ def _continuing(conversation: Conversation, coin: Side) -> tuple[list[Payload], 
 
 def _successor(conversation: Conversation, pair: PairFact, coin: Side) -> Message:
     """The answer that goes on: the better one; of two as good a random one; and the only one, if the other failed."""
-    both = answers_of(conversation, pair)
-    if any(answer.status is None for answer in both):
-        raise GestureRefused(WRITING)
+    both = _ended(conversation, pair)
     if comparable(conversation, pair):
         choice = standing_choice(conversation, conversation.annotator_id, pair)
         if choice is None:
@@ -157,8 +163,7 @@ def try_again(conversation: Conversation, draw: PairDraw) -> list[Payload]:
     pair = last_pair(conversation)
     if pair is None:
         raise GestureRefused("There is nothing to try again yet.")
-    if any(answer.status is None for answer in answers_of(conversation, pair)):
-        raise GestureRefused(WRITING)
+    _ended(conversation, pair)
     if comparable(conversation, pair):
         raise GestureRefused(CHOOSE_FIRST)
     return draw.payloads(pair.drawn.message_id)
@@ -169,8 +174,7 @@ def choose(conversation: Conversation, annotator_id: str, message_id: str, verdi
     pair = conversation.pairs.get(message_id)
     if pair is None:
         raise NotFound("That comparison is not in this conversation. Reload the page.")
-    if any(answer.status is None for answer in answers_of(conversation, pair)):
-        raise GestureRefused(WRITING)
+    _ended(conversation, pair)
     if not comparable(conversation, pair):
         raise GestureRefused(NOTHING_TO_COMPARE)
     if gone_on(conversation, pair):
@@ -179,22 +183,22 @@ def choose(conversation: Conversation, annotator_id: str, message_id: str, verdi
     if verdict.choice is None:
         both = {"message_a": pair.drawn.answer_a, "message_b": pair.drawn.answer_b}
         return [ComparisonWithdrawn(**both)] if before else []
-    compared = compared_of(pair, verdict, verdict.choice)
+    drawn = pair.drawn
+    compared = compared_of(drawn.answer_a, drawn.answer_b, verdict, verdict.choice, a_left=drawn.left == "a")
     return [] if before is not None and _says(before) == _says(compared) else [compared]
 
 
-def compared_of(pair: PairFact, verdict: Verdict, choice: Choice) -> Compared:
+def compared_of(message_a: str, message_b: str, verdict: Verdict, choice: Choice, *, a_left: bool) -> Compared:
     """A choice between left and right as one between the answers a and b."""
     winner, strength = MEANING[choice]
-    left_is_a = pair.drawn.left == "a"
     seen = (verdict.times.seen_left, verdict.times.seen_right)
-    seen_a, seen_b = seen if left_is_a else seen[::-1]
+    seen_a, seen_b = seen if a_left else seen[::-1]
     return Compared(
-        message_a=pair.drawn.answer_a,
-        message_b=pair.drawn.answer_b,
-        winner=winner if left_is_a else SWAPPED[winner],
+        message_a=message_a,
+        message_b=message_b,
+        winner=winner if a_left else swapped(winner),
         strength=strength,
-        position="a_left" if left_is_a else "b_left",
+        position="a_left" if a_left else "b_left",
         reasons=verdict.reasons,
         comment=verdict.comment,
         seen_a_ms=seen_a,
@@ -205,7 +209,7 @@ def compared_of(pair: PairFact, verdict: Verdict, choice: Choice) -> Compared:
 
 def choice_of(pair: PairFact, compared: Compared) -> Choice | None:
     """The other way round: how the page names what was chosen; None if it has no name for it."""
-    winner = compared.winner if pair.drawn.left == "a" else SWAPPED[compared.winner]
+    winner = compared.winner if pair.drawn.left == "a" else swapped(compared.winner)
     for choice, meaning in MEANING.items():
         if meaning == (winner, compared.strength):
             return choice

@@ -60,14 +60,10 @@ def contributions(conversation: Conversation, standing: Standing) -> Counter[Key
 
 def _add_pairs(counts: Counter[Key], judged: Sequence[PairJudgement]) -> None:
     words = {one.annotator: _MIDDLES.get(one.winner, one.winner) for one in judged}
-    right = next((one.winner for one in judged if one.gold and one.owner), None)
-    if right is not None:  # the owner's word on gold is no judgement: it is what is right
-        others = [one for one in judged if not one.owner]
-        counts.update(("gold", one.annotator, "right" if one.winner == right else "wrong") for one in others)
+    if _measured_by_gold(counts, judged, {one.annotator: one.winner for one in judged}):
         return
     month = max(one.day for one in judged)[:7]
-    steps = Counter(one.step for one in judged)
-    counts["pair", month, spelled(words.values(), WINNERS), ",".join(str(steps[step]) for step in STEPS)] += 1
+    counts["pair", month, spelled(words.values(), WINNERS), spelled([one.step for one in judged], STEPS)] += 1
     _add_reasons(counts, [one.reasons for one in judged], "comparison")
     _add_raters(counts, words, WINNERS, "pair")
     for first, second in combinations(sorted(words), 2):
@@ -82,10 +78,7 @@ def _add_pairs(counts: Counter[Key], judged: Sequence[PairJudgement]) -> None:
 
 def _add_votes(counts: Counter[Key], voted: Sequence[VoteJudgement]) -> None:
     words = {one.annotator: "like" if one.like else "dislike" for one in voted}
-    right = next((words[one.annotator] for one in voted if one.gold and one.owner), None)
-    if right is not None:
-        others = [one.annotator for one in voted if not one.owner]
-        counts.update(("gold", one, "right" if words[one] == right else "wrong") for one in others)
+    if _measured_by_gold(counts, voted, words):
         return
     counts["vote", max(one.day for one in voted)[:7], spelled(words.values(), VOTES)] += 1
     _add_reasons(counts, [one.reasons for one in voted], "")
@@ -94,6 +87,18 @@ def _add_votes(counts: Counter[Key], voted: Sequence[VoteJudgement]) -> None:
         counts["thumb", one.annotator, words[one.annotator]] += 1
         counts["day", one.annotator, one.day] += 1
         counts.update(("given", reason, words[one.annotator]) for reason in one.reasons)
+
+
+def _measured_by_gold(
+    counts: Counter[Key], judged: Sequence[PairJudgement | VoteJudgement], words: Mapping[str, str]
+) -> bool:
+    """Count who was right, where that is certain: the owner's word on gold is no judgement, it is what is right."""
+    right = next((words[one.annotator] for one in judged if one.gold and one.owner), None)
+    if right is None:
+        return False
+    others = [one.annotator for one in judged if not one.owner]
+    counts.update(("gold", one, "right" if words[one] == right else "wrong") for one in others)
+    return True
 
 
 def _add_reasons(counts: Counter[Key], given: Sequence[tuple[str, ...]], what: str) -> None:

@@ -21,6 +21,8 @@ from labeler.core.events import (
     ReviewSkipped,
     SpanReviewed,
     Status,
+    Winner,
+    swapped,
 )
 from labeler.core.values import value
 
@@ -94,6 +96,12 @@ class ComparisonFact:
     @property
     def pair(self) -> frozenset[str]:
         return frozenset((self.message_a, self.message_b))
+
+    def winner(self, first: str) -> Winner | None:
+        """Which is better when the answer ``first`` is called a; None for a withdrawal."""
+        if self.compared is None:
+            return None
+        return self.compared.winner if self.message_a == first else swapped(self.compared.winner)
 
 
 @value()
@@ -171,6 +179,11 @@ class Conversation:
     reviews: list[SpanReviewed] = field(default_factory=list)
     opener: str | None = None
     blocked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def mode(self) -> str:
+        """What it was begun for: chat, compare, import, ...; empty before its beginning is known."""
+        return self.started.mode if self.started else ""
 
     def visible(self) -> list[Message]:
         """The messages on the visible path, root first."""

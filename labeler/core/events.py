@@ -6,7 +6,7 @@ An event is a fact in the past tense and never changes. ``bodies`` has the form 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from labeler.core.values import value
 
@@ -16,6 +16,14 @@ Winner = Literal["a", "b", "tie", "both_good", "both_bad"]
 Side = Literal["a", "b"]
 Flag = Literal["unsafe", "personal_data", "broken"]
 Ruling = Literal["a", "b", "tie", "both_bad", "good", "bad", "void"]
+
+W = TypeVar("W", bound=str)
+
+
+def swapped(word: W) -> W:
+    """A word on two answers, told of them the other way round; what speaks of both alike stays."""
+    return {"a": "b", "b": "a"}.get(word, word)  # type: ignore[return-value]
+
 
 # Counts and measures have 32 bits, as in the exported columns: a larger number is none that a model's server counted.
 LARGEST = 2**31 - 1

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
-from labeler.core.blindness import names_its_model
+from labeler.core.blindness import named_itself
 from labeler.core.conversation import ComparisonFact, Conversation, Message
-from labeler.core.events import Compared
+from labeler.core.events import Compared, Winner, swapped
 from labeler.core.reviewing import GOLD, item_id
+from labeler.core.rules.facts import last_comparisons
 from labeler.core.standing import Standing
 from labeler.core.values import value
 
-Verdict = Literal["a", "b", "tie", "both_good", "both_bad"]
 # Ordinal: from "a is much better" to "b is much better".
 STEPS = ("a3", "a2", "a1", "tie", "b1", "b2", "b3")
 WINNERS = ("a", "tie", "both_bad", "b")
@@ -37,7 +36,7 @@ class PairJudgement:
 
     unit: str
     annotator: str
-    winner: Verdict
+    winner: Winner
     strength: int
     model_a: str
     model_b: str
@@ -78,39 +77,34 @@ class VoteJudgement:
 
 def pair_judgements(conversation: Conversation, standing: Standing) -> Iterator[PairJudgement]:
     """The last word of everybody who may be heard on each two answers."""
-    last: dict[tuple[frozenset[str], str], ComparisonFact] = {}
-    for fact in conversation.comparisons:
-        last[fact.pair, fact.annotator_id] = fact
-    places = {message_id: place for place, message_id in enumerate(conversation.messages)} if last else {}
-    for fact in last.values():
-        if fact.compared is None or standing.refusal(fact.annotator_id) is not None or len(fact.pair) < 2:
-            continue
-        a, b = sorted(fact.pair, key=places.__getitem__)
-        yield _pair(conversation, fact, fact.compared, conversation.messages[a], conversation.messages[b])
+    facts = [fact for fact in last_comparisons(conversation, standing) if len(fact.pair) == 2]
+    places = {message_id: place for place, message_id in enumerate(conversation.messages)} if facts else {}
+    for fact in facts:
+        if fact.compared is not None:
+            a, b = sorted(fact.pair, key=places.__getitem__)
+            yield _pair(conversation, fact, fact.compared, conversation.messages[a], conversation.messages[b])
 
 
 def _pair(
     conversation: Conversation, fact: ComparisonFact, compared: Compared, a: Message, b: Message
 ) -> PairJudgement:
-    same = compared.message_a == a.id
-    winner: Verdict = compared.winner if same else _swapped(compared.winner)
     left = {"a_left": compared.message_a, "b_left": compared.message_b}.get(compared.position)
     return PairJudgement(
         item_id(conversation.id, a.id, b.id),
         fact.annotator_id,
-        winner,
+        compared.winner if compared.message_a == a.id else swapped(compared.winner),
         compared.strength,
         model_of(a),
         model_of(b),
         0 if left is None else 1 if left == a.id else -1,
         _contrast(len(a.content), len(b.content)),
         _contrast(len(_MARKS.findall(a.content)), len(_MARKS.findall(b.content))),
-        _named(conversation, a) or _named(conversation, b),
+        named_itself(conversation, a) or named_itself(conversation, b),
         compared.reasons,
         fact.at[:10],
         compared.decision_ms,
         fact.annotator_id == conversation.annotator_id,
-        _gold(conversation),
+        conversation.mode == GOLD,
     )
 
 
@@ -129,7 +123,7 @@ def vote_judgements(conversation: Conversation, standing: Standing) -> Iterator[
             reason.reasons if reason else (),
             fact.at[:10],
             fact.annotator_id == conversation.annotator_id,
-            _gold(conversation),
+            conversation.mode == GOLD,
         )
 
 
@@ -138,22 +132,6 @@ def model_of(message: Message) -> str:
     return message.started.model if message.started else BY_HAND
 
 
-def _swapped(winner: Verdict) -> Verdict:
-    return {"a": "b", "b": "a"}.get(winner, winner)  # type: ignore[return-value]
-
-
 def _contrast(a: int, b: int) -> float:
     """(a − b) / (a + b), to a tenth: what is alike is counted together."""
     return round((a - b) / (a + b), 1) if a + b else 0.0
-
-
-def _named(conversation: Conversation, answer: Message) -> bool:
-    started = answer.started
-    if started is None or answer.parent_id is None:
-        return False
-    question = conversation.messages[answer.parent_id].content
-    return names_its_model(answer.content, question, (started.model, started.model_id))
-
-
-def _gold(conversation: Conversation) -> bool:
-    return conversation.started is not None and conversation.started.mode == GOLD

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from labeler.core.conversation import Conversation, Message
-from labeler.core.events import Adjudicated, AnswersFlagged, Compared, Payload, ReviewSkipped, Ruling, VoteCast, Winner
+from labeler.core.events import Adjudicated, AnswersFlagged, Compared, Payload, ReviewSkipped, Ruling, VoteCast, swapped
 from labeler.core.text import normal
 from labeler.core.values import value
 from labeler.errors import GestureRefused, NotFound
@@ -87,15 +87,12 @@ def item_id(conversation_id: str, message_a: str, message_b: str | None) -> str:
 
 def items_of(conversation: Conversation) -> list[Item]:
     """What can be reviewed in a conversation, in the order in which the answers came."""
-    if conversation.started is None:
-        return []
-    answers = _subjects(conversation)
-    return [_item(conversation, a, b) for a, b in answers]
+    return [_item(conversation, a, b) for a, b in _subjects(conversation)]
 
 
 def _subjects(conversation: Conversation) -> list[tuple[str, str | None]]:
     pairs: dict[frozenset[str], tuple[str, str]] = {}
-    if conversation.started is not None and conversation.started.mode in DRAFTED:
+    if conversation.mode in DRAFTED:
         for one, other in _drafted_pairs(conversation):
             pairs[frozenset((one.id, other.id))] = (one.id, other.id)
     for fact in conversation.comparisons:
@@ -140,7 +137,7 @@ def _item(conversation: Conversation, message_a: str, message_b: str | None) -> 
                 said[review.annotator_id] = FLAG + flag
             case Adjudicated():
                 ruling = _ruling(review.payload, message_a)
-    gold = conversation.started is not None and conversation.started.mode == GOLD
+    gold = conversation.mode == GOLD
     return Item(conversation.id, conversation.annotator_id, message_a, message_b, said, ruling, gold)
 
 
@@ -156,7 +153,7 @@ def _comparisons_of(conversation: Conversation, message_a: str, subject: frozens
     said: dict[str, str] = {}
     for fact in conversation.comparisons:
         if fact.pair == subject:
-            _note(said, fact.annotator_id, _winner(fact.compared, message_a))
+            _note(said, fact.annotator_id, fact.winner(message_a))
     return said
 
 
@@ -167,20 +164,10 @@ def _note(said: dict[str, str], annotator_id: str, word: str | None) -> None:
         said[annotator_id] = word
 
 
-SWAPPED: Mapping[str, Winner] = {"a": "b", "b": "a"}
-
-
-def _winner(compared: Compared | None, message_a: str) -> str | None:
-    """The winner as the item names its answers."""
-    if compared is None or compared.message_a == message_a:
-        return compared.winner if compared else None
-    return SWAPPED.get(compared.winner, compared.winner)
-
-
 def _ruling(adjudicated: Adjudicated, message_a: str) -> Ruling:
     if adjudicated.message_a == message_a:
         return adjudicated.verdict
-    return SWAPPED.get(adjudicated.verdict, adjudicated.verdict)  # type: ignore[return-value]
+    return swapped(adjudicated.verdict)
 
 
 def item_in(conversation: Conversation, message_a: str, message_b: str | None) -> Item:
@@ -197,9 +184,7 @@ def item_in(conversation: Conversation, message_a: str, message_b: str | None) -
 
 def rule(conversation: Conversation, reviewer: str, payload: Adjudicated) -> list[Payload]:
     """Have the last word on what others disagree about."""
-    item = item_in(conversation, payload.message_a, payload.message_b)
-    if item.owner == reviewer:
-        raise GestureRefused("This conversation is your own; somebody else has to adjudicate it.")
+    _anothers(conversation, reviewer, "adjudicate", (payload.message_a, payload.message_b))
     return [payload]
 
 
@@ -209,9 +194,13 @@ Said = Compared | VoteCast | ReviewSkipped | AnswersFlagged
 def review(conversation: Conversation, reviewer: str, payload: Said) -> list[Payload]:
     """Judge, skip or flag what others gave."""
     both = (payload.message_id, None) if isinstance(payload, VoteCast) else (payload.message_a, payload.message_b)
-    item = item_in(conversation, *both)
+    item = _anothers(conversation, reviewer, "review", both)
+    return [] if reviewer in item.judgements() else [payload]
+
+
+def _anothers(conversation: Conversation, reviewer: str, what: str, answers: tuple[str, str | None]) -> Item:
+    """The item, which is not of the reviewer's own conversation."""
+    item = item_in(conversation, *answers)
     if item.owner == reviewer:
-        raise GestureRefused("This conversation is your own; somebody else has to review it.")
-    if reviewer in item.judgements():
-        return []
-    return [payload]
+        raise GestureRefused(f"This conversation is your own; somebody else has to {what} it.")
+    return item

@@ -213,7 +213,8 @@ def _centred(fit: _Fit, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _errors(variances: np.ndarray) -> np.ndarray:
     """Standard errors; where one is nothing, rounding may have left a variance below it."""
-    return np.sqrt(np.maximum(variances, 0.0))
+    errors: np.ndarray = np.sqrt(np.maximum(variances, 0.0))
+    return errors
 
 
 def _left(fit: _Fit, size: int) -> tuple[float, float, float] | None:

@@ -91,12 +91,6 @@ def note_failure(store: Store, name: str, *, most: int, locked_until: str) -> No
     )
 
 
-def forget_account(store: Store, annotator_id: str) -> bool:
-    """Delete the account of an annotator; false if there is none."""
-    with store.database.writing() as connection:
-        return bool(connection.execute(delete(accounts).where(accounts.c.annotator_id == annotator_id)).rowcount)
-
-
 # ── sessions that were ended before their time ──
 
 

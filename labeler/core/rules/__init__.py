@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from labeler.core.conversation import Conversation, Message
 from labeler.core.records import Candidate, Derived, Exclusion, Grounds
+from labeler.core.reviewing import GOLD
 from labeler.core.rules.assembly import Assembly
 from labeler.core.rules.book import REASONS, RULES, Rule
 from labeler.core.rules.facts import candidate_of, comparison_rows, message_rows, vote_rows
@@ -18,7 +19,6 @@ from labeler.core.rules.reading import Reading, Turn, read
 from labeler.core.standing import Standing
 
 RULES_VERSION = 2
-GOLD = "gold"
 
 __all__ = ["REASONS", "RULES", "RULES_VERSION", "Options", "Rule", "derive"]
 
@@ -48,7 +48,7 @@ def derive(conversation: Conversation, standing: Standing, options: Options) -> 
 
 def _refusal(conversation: Conversation, standing: Standing) -> str | None:
     """Why nothing of the conversation may be exported (R29, R30)."""
-    if conversation.started is not None and conversation.started.mode == GOLD:
+    if conversation.mode == GOLD:
         return "gold"
     return standing.refusal(conversation.annotator_id)
 
