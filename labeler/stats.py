@@ -22,13 +22,13 @@ from labeler.core.judging import model_of
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of
+from labeler.insights.intervals import wilson
 from labeler.insights.report import report
 from labeler.store import Store, event_of, utc_now
 from labeler.store.pushes import push_states
 from labeler.study import Study
 
 SLICE = 2000
-Z95 = 1.959963984540054
 MEASURES = (
     "conversations",
     "answers",
@@ -196,12 +196,10 @@ def rated(frame: pd.DataFrame) -> pd.DataFrame:
     Where nobody voted there is no rate: not a number, and ``null`` in JSON.
     """
     votes = frame["likes"] + frame["dislikes"]
-    n = votes.where(votes > 0).astype("float64")
-    rate, z2 = frame["likes"] / n, Z95 * Z95
-    middle = (rate + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * (rate * (1 - rate) / n + z2 / (4 * n * n)) ** 0.5
-    low, high = (middle - half).clip(lower=0.0), (middle + half).clip(upper=1.0)
-    return frame.assign(like_rate=rate.round(4), low=low.round(4), high=high.round(4))
+    bounds = [wilson(*pair) or (None, None) for pair in zip(frame["likes"].tolist(), votes.tolist(), strict=True)]
+    measured = pd.DataFrame(bounds, columns=["low", "high"], index=frame.index, dtype="float64")
+    rate = frame["likes"] / votes.where(votes > 0).astype("float64")
+    return frame.assign(like_rate=rate.round(4), low=measured["low"].round(4), high=measured["high"].round(4))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 import threading
 import time
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 
 from labeler.core.roles import Visitor
 from labeler.durations import later
+from labeler.signing import Signer
 from labeler.store import Store
 from labeler.store.accounts import Account, account_of, end_session, session_ended
 
@@ -20,7 +19,6 @@ LIFETIME_SECONDS = 14 * 24 * 3600
 RENEW_SECONDS = 24 * 3600
 TRUSTED_SECONDS = 2.0  # how long another process's word (disabled, reset, another role) may take to be heard
 KEPT = 20_000
-MAC_HEX = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,7 @@ class Sessions:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
-        # Every request is checked; a copy of a keyed state costs a tenth of keying it anew.
-        self._keyed = hmac.new(key, f"session\0{store.source_id}\0".encode(), hashlib.sha256)
+        self._signer = Signer(key, f"session\0{store.source_id}\0")
         self._known: OrderedDict[str, tuple[float, Visitor]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -109,23 +106,18 @@ class Sessions:
     def _token(self, annotator_id: str, epoch: int, session: str) -> str:
         expires_at = later(self._clock(), LIFETIME_SECONDS)
         said = f"{annotator_id}.{epoch}.{session}.{_digits(expires_at)}"
-        return f"{said}.{self._mac(said)}"
+        return f"{said}.{self._signer.mark(said)}"
 
     def _read(self, token: str) -> Session | None:
         """What a genuine token says that has not run out."""
         said, _, mac = token.rpartition(".")
-        if not hmac.compare_digest(mac.encode("utf-8", "replace"), self._mac(said).encode()):
+        if not self._signer.genuine(said, mac):
             return None
         annotator_id, epoch, session, expires = said.split(".")
         if expires < _digits(self._clock()):
             return None
         at = f"{expires[:4]}-{expires[4:6]}-{expires[6:8]}T{expires[8:10]}:{expires[10:12]}:{expires[12:14]}.000000Z"
         return Session(annotator_id, int(epoch), session, at)
-
-    def _mac(self, said: str) -> str:
-        mac = self._keyed.copy()
-        mac.update(said.encode("utf-8", "surrogatepass"))
-        return mac.hexdigest()[:MAC_HEX]
 
 
 def _digits(at: str) -> str:

@@ -18,9 +18,10 @@ import statsmodels.api as sm
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from labeler.insights.intervals import Z95
+
 SCALE, MIDDLE = 400 / log(10), 1000.0
 LEAST_COMPARISONS = 30
-Z95 = 1.959963984540054
 MOST_FLIPS_TRIED = 12
 BOUNDLESS = 12.0  # logits: a chance of 1 in 160,000 that nobody can have estimated from votes
 
@@ -228,13 +229,13 @@ def _left(fit: _Fit, size: int) -> tuple[float, float, float] | None:
 # ── how little it hangs on ──
 
 
-def flips_to_lose_first(battles: Sequence[Battle]) -> int | None:
+def flips_to_lose_first(battles: Sequence[Battle], table: Leaderboard | None = None) -> int | None:
     """How few votes, turned the other way, make another model first; None: more than are tried, or nobody is first.
 
     Votes that the first one won against a rival are turned, one more at a time, and the table is fitted anew, for every
-    rival: what is found is enough, and the fewest that this way needs.
+    rival: what is found is enough, and the fewest that this way needs. ``table`` is that of these votes, if known.
     """
-    table = leaderboard(battles)
+    table = table or leaderboard(battles)
     ranked = [one for one in table.strengths if one.rating is not None]
     if len(ranked) < 2:
         return None

@@ -22,7 +22,6 @@ SMOOTHING = 1.0
 FALSE_DISCOVERIES = 0.05
 LEAST_JUDGEMENTS = 10
 LEAST_GOLD = 10
-Z95 = 1.959963984540054
 
 CATEGORIES: Mapping[str, Sequence[str]] = {"pair": WINNERS, "vote": VOTES}
 
@@ -81,13 +80,3 @@ def _discoveries(chances: Mapping[str, float]) -> set[str]:
         if chances[name] <= FALSE_DISCOVERIES * place / len(ordered):
             last = place
     return set(ordered[:last])
-
-
-def wilson(right: int, number: int) -> tuple[float, float] | None:
-    """The 95 % interval (Wilson) of a share; None of nothing."""
-    if not number:
-        return None
-    share, square = right / number, Z95**2
-    middle = (share + square / (2 * number)) / (1 + square / number)
-    half = Z95 * sqrt(share * (1 - share) / number + square / (4 * number**2)) / (1 + square / number)
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

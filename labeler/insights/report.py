@@ -11,8 +11,9 @@ from typing import Any
 from labeler.core.contributions import BUCKET, Key
 from labeler.core.judging import STEPS, VOTES, WINNERS
 from labeler.insights.agreement import Level, agreement
-from labeler.insights.ranking import Battle, flips_to_lose_first, leaderboard, left_share, votes_per_pair
-from labeler.insights.raters import LEAST_GOLD, Rater, raters_of, wilson
+from labeler.insights.intervals import wilson
+from labeler.insights.ranking import Battle, Leaderboard, flips_to_lose_first, leaderboard, left_share, votes_per_pair
+from labeler.insights.raters import LEAST_GOLD, Rater, raters_of
 
 Sums = Mapping[Key, int]
 LEAST_SHARED = 5  # units that two annotators must share before they are compared
@@ -29,11 +30,12 @@ class Wishes:
 def report(sums: Sums, wishes: Wishes = Wishes()) -> dict[str, Any]:
     """The documented object (docs/stats.md): the same for the same sums."""
     battles = _battles(sums, wishes)
+    plain = leaderboard(battles)
     return {
         "agreement": _agreement(sums),
         "between_annotators": _between(sums),
-        "leaderboard": _leaderboard(battles, wishes),
-        "position": _position(battles),
+        "leaderboard": _leaderboard(battles, plain, wishes),
+        "position": _position(battles, plain),
         "raters": _raters(sums),
         "over_time": _over_time(sums),
     }
@@ -134,8 +136,8 @@ def _battles(sums: Sums, wishes: Wishes) -> list[Battle]:
     return battles
 
 
-def _leaderboard(battles: Sequence[Battle], wishes: Wishes) -> dict[str, Any]:
-    table = leaderboard(battles, controls=wishes.controls)
+def _leaderboard(battles: Sequence[Battle], plain: Leaderboard, wishes: Wishes) -> dict[str, Any]:
+    table = leaderboard(battles, controls=wishes.controls) if wishes.controls else plain
     models = [
         {
             "model": one.model,
@@ -151,15 +153,14 @@ def _leaderboard(battles: Sequence[Battle], wishes: Wishes) -> dict[str, Any]:
     return {
         "models": models,
         "votes_per_pair": pairs,
-        "flips_to_lose_first": flips_to_lose_first(battles),
+        "flips_to_lose_first": flips_to_lose_first(battles, plain),
         "controls": list(wishes.controls),
     }
 
 
-def _position(battles: Sequence[Battle]) -> dict[str, Any]:
+def _position(battles: Sequence[Battle], plain: Leaderboard) -> dict[str, Any]:
     left, decided = left_share(battles)
-    advantage = leaderboard(battles).left
-    points = None if advantage is None else [round(one, 1) for one in advantage]
+    points = None if plain.left is None else [round(one, 1) for one in plain.left]
     return {"left": _share(left, decided), "advantage": points}
 
 

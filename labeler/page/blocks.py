@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ def consent_screen(study: Study) -> None:
 def _chat(study: Study) -> Parts:
     avatars = (study.avatars.user, study.avatars.assistant)
     with gr.Column(elem_id="chat-screen", scale=1):
-        gr.HTML(f"<h1>{html.escape(study.title)}</h1>", elem_id="top", **BARE)
+        top(study)
         chat = gr.Chatbot(
             elem_id="chat",
             show_label=False,
@@ -98,9 +99,19 @@ def _chat(study: Study) -> Parts:
             latex_delimiters=MATHS,
         )
         buttons = composer()
-        gr.HTML('<div id="status-line"></div>', elem_id="status", **BARE)
-        bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, **BARE)
+        bridge = foot()
     return Parts(chat, bridge, buttons)
+
+
+def top(study: Study) -> None:
+    """The page's heading."""
+    gr.HTML(f"<h1>{html.escape(study.title)}</h1>", elem_id="top", **BARE)
+
+
+def foot() -> gr.HTML:
+    """The status line, and below it the bridge between the page's script and its handlers."""
+    gr.HTML('<div id="status-line"></div>', elem_id="status", **BARE)
+    return gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, **BARE)
 
 
 def composer() -> dict[str, Any]:
@@ -125,10 +136,6 @@ def composer() -> dict[str, Any]:
 
 
 def _wire(blocks: gr.Blocks, parts: Parts, turns: Turns) -> None:
-    """Every event takes its gesture from the script, which knows what the annotator saw; Gradio's copy is not read."""
-    claims = gr.JSON(visible=False)
-    tab = gr.State(Tab())
-    shown = [parts.chat, parts.bridge]
     events = {
         blocks.load: "load",
         parts.chat.retry: "retry",
@@ -140,8 +147,15 @@ def _wire(blocks: gr.Blocks, parts: Parts, turns: Turns) -> None:
         parts.buttons["new"].click: "new",
         parts.bridge.click: "bridge",
     }
-    for event, source in events.items():
-        event(turns.act, [claims, tab], shown, js=f"() => window.labeler.gesture('{source}')", **WATCHING)
+    wire(events, turns, [parts.chat, parts.bridge])
     # Thumbs are painted by the browser alone: answering them from a handler would cost most of the speed of a vote.
     for event in (parts.chat.like, parts.bridge.submit):
         event(None, None, [parts.chat], js="() => window.labeler.thumbs()", queue=False, trigger_mode="multiple")
+
+
+def wire(events: Mapping[Any, str], turns: Turns, shown: Sequence[Any]) -> None:
+    """Every event takes its gesture from the script, which knows what the annotator saw; Gradio's copy is not read."""
+    claims = gr.JSON(visible=False)
+    tab = gr.State(Tab())
+    for event, source in events.items():
+        event(turns.act, [claims, tab], list(shown), js=f"() => window.labeler.gesture('{source}')", **WATCHING)

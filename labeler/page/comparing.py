@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 from labeler.chat import Comparer, PairShown, PairView, Recorder
 from labeler.chat.pairs import Side
 from labeler.core.roles import Visitor
-from labeler.page.blocks import BARE, BRIDGE, MATHS, WATCHING, composer, consent_screen, sidebar
+from labeler.page.blocks import BARE, composer, consent_screen, foot, sidebar, top, wire
 from labeler.page.pacing import Pace, paced
 from labeler.page.render import Frame, facts, hidden_element, text_message
 from labeler.page.screens import Applied, Gestures, claim_of
+from labeler.page.sides import columns, plain_chatbot
 from labeler.page.toolkit import gr
-from labeler.page.turns import Tab, Turns
+from labeler.page.turns import Turns
 from labeler.page.wire import Turn
 from labeler.study import Study
 
@@ -93,18 +93,13 @@ def build_compare(study: Study, turns: Turns) -> gr.Blocks:
         sidebar(study)
         consent_screen(study)
         with gr.Column(elem_id="chat-screen", scale=1):
-            gr.HTML(f"<h1>{html.escape(study.title)}</h1>", elem_id="top", **BARE)
+            top(study)
             with gr.Column(elem_id="arena"):
-                past = _chatbot("chat", placeholder=WELCOME, prompts=study.prompts)
-                with gr.Row(elem_id="pair"):
-                    columns = [_column("A", "left"), _column("B", "right")]
+                past = plain_chatbot("chat", placeholder=WELCOME, prompts=study.prompts)
+                sides = columns()
                 gr.HTML('<div id="choices"></div>', elem_id="choosing", **BARE)
             buttons = composer()
-            gr.HTML('<div id="status-line"></div>', elem_id="status", **BARE)
-            bridge = gr.HTML("", elem_id="bridge", js_on_load=BRIDGE, **BARE)
-        claims = gr.JSON(visible=False)
-        tab = gr.State(Tab())
-        shown = [past, *columns, bridge]
+            bridge = foot()
         events = {
             blocks.load: "load",
             buttons["send"].click: "send",
@@ -112,28 +107,5 @@ def build_compare(study: Study, turns: Turns) -> gr.Blocks:
             buttons["new"].click: "new",
             bridge.click: "bridge",
         }
-        for event, source in events.items():
-            event(turns.act, [claims, tab], shown, js=f"() => window.labeler.gesture('{source}')", **WATCHING)
+        wire(events, turns, [past, *sides, bridge])
     return blocks
-
-
-def _column(name: str, place: str) -> gr.Chatbot:
-    with gr.Column(elem_id=f"column-{place}", min_width=280):
-        gr.HTML(f'<div class="column-head" id="head-{place}"><h2>Answer {name}</h2></div>', **BARE)
-        return _chatbot(place)
-
-
-def _chatbot(elem_id: str, *, placeholder: str | None = None, prompts: tuple[str, ...] = ()) -> gr.Chatbot:
-    return gr.Chatbot(
-        elem_id=elem_id,
-        show_label=False,
-        container=False,
-        height=None,
-        layout="bubble",
-        group_consecutive_messages=False,
-        buttons=[],
-        placeholder=placeholder,
-        examples=[{"text": prompt} for prompt in prompts] or None,
-        allow_file_downloads=False,
-        latex_delimiters=MATHS,
-    )

@@ -111,21 +111,21 @@ class Entrance:
         token = self.recognizer.token(request.scope)
         if token is not None:
             self.sessions.end(token)
-        answer = RedirectResponse("sign-in", 303)
-        answer.raw_headers.append(
-            (b"set-cookie", session_cookie(self.recognizer.cookie_name, "", request.scope, seconds=0))
-        )
-        return answer
+        return _sent_on("sign-in", session_cookie(self.recognizer.cookie_name, "", request.scope, seconds=0))
 
     def _begun(self, request: Request, token: str, target: str) -> Response:
-        answer = RedirectResponse(target, 303)
-        answer.raw_headers.append((b"set-cookie", session_cookie(self.recognizer.cookie_name, token, request.scope)))
-        return answer
+        return _sent_on(target, session_cookie(self.recognizer.cookie_name, token, request.scope))
 
     def _target(self, to: str) -> str:
         """Where to go: a page of ours that is named by its key, and nothing else that an address may say."""
         path = next((page.path for page in self.pages if page.key == to), "/")
         return f".{path}"
+
+
+def _sent_on(target: str, cookie: bytes) -> Response:
+    answer = RedirectResponse(target, 303)
+    answer.raw_headers.append((b"set-cookie", cookie))
+    return answer
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -19,7 +19,7 @@ from labeler.accounts import Accounts, Sessions
 from labeler.accounts.sessions import LIFETIME_SECONDS
 from labeler.core.roles import Role, Visitor
 from labeler.errors import AccountError, StoreError
-from labeler.page.identity import Identity, cookie_in
+from labeler.page.identity import Identity, cookie, cookie_in
 
 VISITOR = "labeler.visitor"
 _LOG = logging.getLogger(__name__)
@@ -163,6 +163,5 @@ def cookies_of(scope: Scope) -> str:
 
 def session_cookie(name: str, token: str, scope: Scope, *, seconds: int | None = None) -> bytes:
     """The ``Set-Cookie`` header that keeps, or with 0 seconds drops, a session."""
-    secure = "; Secure" if scope["scheme"] == "https" else ""
     age = LIFETIME_SECONDS if seconds is None else seconds
-    return f"{name}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}".encode()
+    return cookie(name, token, age, scheme=scope["scheme"]).encode()

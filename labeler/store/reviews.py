@@ -83,8 +83,11 @@ def follow(store: Store, rules: Rules) -> int:
 
     Broken off it begins again where it began: taking in twice changes nothing.
     """
-    with store.database.writing() as connection:
-        after, upto = _position(connection, rules), connection.scalars(queries.last_position).one()
+    with store.database.reading() as connection:
+        after, upto = _known(connection, rules), connection.scalars(queries.last_position).one()
+    if after is None:
+        with store.database.writing() as connection:
+            after = _position(connection, rules)
     done: int | None = -1
     while after < upto and done is not None:
         with store.database.writing() as connection:
@@ -159,9 +162,13 @@ def _write(connection: Connection, conversation_id: str, items: Sequence[Item], 
         connection.execute(insert(review_words), words)
 
 
+def _known(connection: Connection, rules: Rules) -> int | None:
+    return connection.scalars(select(projections.c.position).where(projections.c.name == rules.name)).one_or_none()
+
+
 def _position(connection: Connection, rules: Rules) -> int:
     """How far the tables follow the log under these rules. Tables that were made under others are emptied."""
-    found = connection.scalars(select(projections.c.position).where(projections.c.name == rules.name)).one_or_none()
+    found = _known(connection, rules)
     if found is None:
         for table in (review_items, review_words):
             connection.execute(delete(table))

@@ -13,6 +13,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labeler.insights.intervals import wilson
 from labeler.insights.ranking import (
     LEAST_COMPARISONS,
     SCALE,
@@ -24,7 +25,6 @@ from labeler.insights.ranking import (
     left_share,
     votes_per_pair,
 )
-from labeler.insights.raters import wilson
 
 MODELS = ("m1", "m2", "m3", "m4")
 TRUTH = {"m1": 0.9, "m2": 0.3, "m3": -0.3, "m4": -0.9}

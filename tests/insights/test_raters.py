@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from labeler.core.contributions import _add_raters
 from labeler.core.judging import WINNERS
-from labeler.insights.raters import LEAST_JUDGEMENTS, Rater, raters_of, wilson
+from labeler.insights.intervals import wilson
+from labeler.insights.raters import LEAST_JUDGEMENTS, Rater, raters_of
 
 Judgement = tuple[str, str, str]
 

@@ -91,7 +91,7 @@ def new_chat(browser: Browser) -> Iterator[NewChat]:
 
     def watched(chat: Chat) -> Chat:
         chat.page.on("pageerror", lambda error: faults.append(str(error)))
-        chat.page.set_default_timeout(10_000)
+        chat.page.set_default_timeout(30_000)
         return chat
 
     def new(served: Served, *, beside: Chat | None = None, **options: Any) -> Chat:

@@ -45,7 +45,7 @@ def reviewed(model: ModelServer, tmp_path: Path) -> Iterator[Served]:
 
 def signed_in(browser: Browser, served: Served, name: str, **options: Any) -> Page:
     page = browser.new_context(extra_http_headers=elsewhere(), **options).new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.goto(f"{served.address}/review")
     fill(page, name, WORDS[name])
     expect(page.locator("body")).to_have_attribute("data-screen", "chat", timeout=20_000)

@@ -239,7 +239,7 @@ def test_an_annotator_signs_in_works_and_signs_out(browser: Browser, closed: Ser
         extra_http_headers=elsewhere(),
     )
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.goto(closed.address)
     fill(page, "ann", "wrong wrong")
     expect(page.get_by_role("alert")).to_contain_text("the name or the password is wrong")
@@ -264,7 +264,7 @@ def test_a_vote_of_whoever_was_signed_out_meanwhile_is_kept_and_sent_after_signi
 ) -> None:
     context = browser.new_context(extra_http_headers=elsewhere())
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.goto(closed.address)
     fill(page, "ann", ANN)
     chat = Chat(page, closed.address).ready()
@@ -289,7 +289,7 @@ def test_work_from_before_there_were_accounts_is_added_to_the_account_of_who_did
 ) -> None:
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     with Served(tmp_path, study_of(model)) as served:
         chat = Chat(page, served.address).open()
         chat.send("say: Before accounts")

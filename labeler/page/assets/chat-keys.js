@@ -3,6 +3,7 @@
 import { buttonsOf, rowFor, rowOf } from "./dom.js";
 import { press, startKeys } from "./keys.js";
 import { answers } from "./view.js";
+import { closeWhy } from "./why.js";
 
 function inMessage(selector) {
   const row = rowFor(answers().at(-1)?.id);
@@ -16,15 +17,6 @@ const KEYS = [
   ["e", "Edit the last answer", () => press(inMessage('[title="Edit"]'))],
   ["u", "Undo the last turn", () => press(inMessage('[title="Undo"]'))],
 ];
-
-// Closes the "Why?" panel that an event comes from; false if it comes from none.
-export function closeWhy(event) {
-  const why = event.target.closest?.(".panel-why");
-  if (!why?.open) return false;
-  why.open = false;
-  why.querySelector("summary").focus();
-  return true;
-}
 
 function onEscape(event) {
   const edited = event.target.closest?.("#chat textarea.edit-textarea");

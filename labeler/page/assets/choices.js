@@ -2,7 +2,6 @@
 //
 // Who wrote which is told after the choice, never before. Until the next message a choice can be changed or taken back.
 
-import { closeWhy } from "./chat-keys.js";
 import { box } from "./composer.js";
 import { byId, make, mark, onRedraw, rows } from "./dom.js";
 import { press, startKeys } from "./keys.js";
@@ -10,7 +9,7 @@ import { measure, measured } from "./measures.js";
 import { onDelivered, post } from "./outbox.js";
 import { ask, onBegin, onHindrance } from "./turns.js";
 import { choiceOf, isWaiting, onChange, page } from "./view.js";
-import { summarise, whyForm } from "./why.js";
+import { closeWhy, summarise, whyForm } from "./why.js";
 
 export const CHOICES = [
   ["a_much", "A is much better"],

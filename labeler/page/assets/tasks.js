@@ -1,15 +1,13 @@
 // What the reviewer has in hand: the choice, Skip, Flag, and the next one.
 
-import { closeWhy } from "./chat-keys.js";
 import { CHOICES } from "./choices.js";
 import { byId, make, mark, onRedraw, rows } from "./dom.js";
 import { press, startKeys } from "./keys.js";
 import { measure, measured } from "./measures.js";
 import { entries, onDelivered, post } from "./outbox.js";
-import { settings } from "./settings.js";
 import { ask } from "./turns.js";
 import { onChange, page } from "./view.js";
-import { whyForm } from "./why.js";
+import { closeWhy, whyForm } from "./why.js";
 
 const ALONE = [["good", "Good"], ["bad", "Bad"]];
 const FLAGS = [["unsafe", "Unsafe"], ["personal_data", "Personal data"], ["broken", "Broken"]];
@@ -29,6 +27,8 @@ const SAID = {
 const QUEUES = [["reviews", "To review"], ["disputes", "To adjudicate"]];
 const NO_DISPUTES = "There is nothing for you to adjudicate now.";
 const NOTHING = "There is nothing for you to review now. New items appear here as people annotate.";
+
+const LOOK_AGAIN_MS = 15_000;
 
 let shown = "";
 let queue = "reviews"; // which of the two queues this tab works on
@@ -160,5 +160,5 @@ export function startTasks() {
   onChange(draw);
   onRedraw(draw);
   document.addEventListener("scroll", draw, { capture: true, passive: true });
-  setInterval(() => page.ready && !task() && document.visibilityState === "visible" && next(), settings.look_again_ms ?? 15_000);
+  setInterval(() => page.ready && !task() && document.visibilityState === "visible" && next(), LOOK_AGAIN_MS);
 }

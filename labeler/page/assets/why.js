@@ -43,3 +43,12 @@ export function summarise(panel, { reasons, comment }) {
   const place = panel.querySelector(".why-given");
   if (place.textContent !== said) place.textContent = said;
 }
+
+// Closes the "Why?" panel that an event comes from; false if it comes from none.
+export function closeWhy(event) {
+  const why = event.target.closest?.(".panel-why");
+  if (!why?.open) return false;
+  why.open = false;
+  why.querySelector("summary").focus();
+  return true;
+}
