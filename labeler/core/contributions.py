@@ -3,8 +3,8 @@
 Whatever is computed of judgements is computed of these sums, so a conversation that changes is taken out as it was and
 put in as it is, and nothing else has to be read again.
 
-    pair     month, counts by winner, counts by step     a unit of two answers, and how many said what of it
-    vote     month, counts of likes and dislikes         a unit of one answer
+    pair     week, counts by winner, counts by step      a unit of two answers, and how many said what of it
+    vote     week, counts of likes and dislikes          a unit of one answer
     reason   reason, counts of who gave it and who not   a unit, and how many of its judges gave this reason
     battle   models, outcome, annotator, side, contrasts one annotator's word on two models
     rater    annotator, kind, word, counts of the others one annotator's word beside what the others said
@@ -14,12 +14,16 @@ put in as it is, and nothing else has to be read again.
     day      annotator, day                              a judgement on that day
     thumb    annotator, like or dislike                  a vote
     given    reason, what it was given for               a reason
+    when     day, what was given                         a like, a dislike or a comparison of that day
+
+A week is named by its Monday.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from itertools import combinations
 from math import log
 
@@ -62,8 +66,8 @@ def _add_pairs(counts: Counter[Key], judged: Sequence[PairJudgement]) -> None:
     words = {one.annotator: _MIDDLES.get(one.winner, one.winner) for one in judged}
     if _measured_by_gold(counts, judged, {one.annotator: one.winner for one in judged}):
         return
-    month = max(one.day for one in judged)[:7]
-    counts["pair", month, spelled(words.values(), WINNERS), spelled([one.step for one in judged], STEPS)] += 1
+    week = monday(max(one.day for one in judged))
+    counts["pair", week, spelled(words.values(), WINNERS), spelled([one.step for one in judged], STEPS)] += 1
     _add_reasons(counts, [one.reasons for one in judged], "comparison")
     _add_raters(counts, words, WINNERS, "pair")
     for first, second in combinations(sorted(words), 2):
@@ -72,6 +76,7 @@ def _add_pairs(counts: Counter[Key], judged: Sequence[PairJudgement]) -> None:
         contrasts = f"{one.side}", f"{one.length:g}", f"{one.style:g}", "named" if one.named else ""
         counts["battle", one.model_a, one.model_b, f"{one.outcome:g}", one.annotator, *contrasts] += 1
         counts["day", one.annotator, one.day] += 1
+        counts["when", one.day, "comparison"] += 1
         if one.decision_ms:
             counts["speed", one.annotator, str(round(log(one.decision_ms) / BUCKET))] += 1
 
@@ -80,12 +85,13 @@ def _add_votes(counts: Counter[Key], voted: Sequence[VoteJudgement]) -> None:
     words = {one.annotator: "like" if one.like else "dislike" for one in voted}
     if _measured_by_gold(counts, voted, words):
         return
-    counts["vote", max(one.day for one in voted)[:7], spelled(words.values(), VOTES)] += 1
+    counts["vote", monday(max(one.day for one in voted)), spelled(words.values(), VOTES)] += 1
     _add_reasons(counts, [one.reasons for one in voted], "")
     _add_raters(counts, words, VOTES, "vote")
     for one in voted:
         counts["thumb", one.annotator, words[one.annotator]] += 1
         counts["day", one.annotator, one.day] += 1
+        counts["when", one.day, words[one.annotator]] += 1
         counts.update(("given", reason, words[one.annotator]) for reason in one.reasons)
 
 
@@ -117,6 +123,12 @@ def _add_raters(counts: Counter[Key], words: Mapping[str, str], categories: Sequ
     for annotator, word in words.items():
         others = [said for name, said in words.items() if name != annotator]
         counts["rater", annotator, kind, word, spelled(others, categories)] += 1
+
+
+def monday(day: str) -> str:
+    """The day on which the week of a day begins."""
+    found = date.fromisoformat(day)
+    return (found - timedelta(days=found.weekday())).isoformat()
 
 
 def spelled(words: Iterable[str], categories: Sequence[str]) -> str:

@@ -37,8 +37,10 @@ class Agreement:
     high: float | None = None
 
 
-def agreement(units: Units, categories: Sequence[str], level: Level = "nominal", *, seed: int = 0) -> Agreement:
-    """Agreement over units, categories in their order where the level is ordinal."""
+def agreement(
+    units: Units, categories: Sequence[str], level: Level = "nominal", *, interval: bool = True, seed: int = 0
+) -> Agreement:
+    """Agreement over units, categories in their order where the level is ordinal; the ``interval`` takes longest."""
     shared = {counts: times for counts, times in units.items() if sum(counts) > 1 and times > 0}
     totals = np.zeros(len(categories))
     for counts, times in shared.items():
@@ -51,18 +53,17 @@ def agreement(units: Units, categories: Sequence[str], level: Level = "nominal",
         return Agreement(number, percent, prevalence, None)
     table = _table(shared)
     alpha = float(evalica.alpha(table, distance=level).alpha)
-    low, high = _interval(shared, level, seed)
+    low, high = _interval(shared, level, seed) if interval else (None, None)
     return Agreement(number, percent, prevalence, alpha, low, high)
 
 
 def _table(units: Units) -> pd.DataFrame:
     """Raters (rows, nobody in particular) by units (columns): whose judgement is whose does not matter to alpha."""
     most = max(sum(counts) for counts in units)
-    columns = []
-    for counts, times in units.items():
-        said = [float(category) for category, count in enumerate(counts) for _ in range(count)]
-        columns += [said + [np.nan] * (most - len(said))] * times
-    return pd.DataFrame(np.array(columns).T)
+    kinds = np.full((most, len(units)), np.nan)
+    for column, counts in enumerate(units):
+        kinds[: sum(counts), column] = np.repeat(np.arange(len(counts)), counts)
+    return pd.DataFrame(np.repeat(kinds, list(units.values()), axis=1))
 
 
 def _interval(units: Units, level: Level, seed: int) -> tuple[float | None, float | None]:

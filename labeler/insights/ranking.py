@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
+from typing import Any
 
 import numpy as np
 import statsmodels.api as sm
@@ -23,6 +24,7 @@ from labeler.insights.intervals import Z95
 SCALE, MIDDLE = 400 / log(10), 1000.0
 LEAST_COMPARISONS = 30
 MOST_FLIPS_TRIED = 12
+ROUNDING = 1e-9  # of a fit: equal strengths are not told apart by less
 BOUNDLESS = 12.0  # logits: a chance of 1 in 160,000 that nobody can have estimated from votes
 
 
@@ -41,6 +43,10 @@ class Battle:
     side: int = 0
     length: float = 0.0
     style: float = 0.0
+
+
+# Votes one by one, or each kind of vote with the number of them.
+Battles = Iterable[Battle] | Mapping[Battle, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,18 @@ class Leaderboard:
     comparisons: int
 
 
-def leaderboard(battles: Sequence[Battle], *, controls: Sequence[str] = ()) -> Leaderboard:
+def leaderboard(battles: Battles, *, controls: Sequence[str] = ()) -> Leaderboard:
     """The table for these votes; the same for any order of them. ``controls`` are among ``length`` and ``style``."""
-    battles = sorted(battles)
-    counts = Counter(model for battle in battles for model in (battle.a, battle.b))
-    placed = _placed(battles)
-    inside = [battle for battle in battles if {battle.a, battle.b} <= placed]
+    votes = Counter(battles)
+    counts: Counter[str] = Counter()
+    for battle, times in votes.items():
+        counts.update({battle.a: times})
+        counts.update({battle.b: times})
+    placed = _placed(votes)
     models = sorted(placed)
-    fit = _fit(inside, models, controls) if inside else None
+    fit = _fit(_design(votes, models, controls), len(models)) if placed else None
     if fit is None:
-        return Leaderboard(_unplaced(counts, counts), None, len(battles))
+        return Leaderboard(_unplaced(counts, counts), None, votes.total())
     ratings, errors = _centred(fit, len(models))
     found = [
         Strength(
@@ -91,7 +99,7 @@ def leaderboard(battles: Sequence[Battle], *, controls: Sequence[str] = ()) -> L
         for model, rating, error in zip(models, ratings, errors, strict=True)
     ]
     found = sorted((_ranked(one, found) for one in found), key=lambda one: (-(one.rating or 0.0), one.model))
-    return Leaderboard((*found, *_unplaced(set(counts) - placed, counts)), _left(fit, len(models)), len(battles))
+    return Leaderboard((*found, *_unplaced(set(counts) - placed, counts)), _left(fit, len(models)), votes.total())
 
 
 def _unplaced(models: Iterable[str], counts: Mapping[str, int]) -> tuple[Strength, ...]:
@@ -106,16 +114,14 @@ def _ranked(one: Strength, all_of_them: Sequence[Strength]) -> Strength:
     return replace(one, rank=1 + int(better))
 
 
-def _placed(battles: Sequence[Battle]) -> set[str]:
+def _placed(battles: Iterable[Battle]) -> set[str]:
     """The models whose strengths are finite: each has won or tied against, and lost or tied to, the others, if only by
     way of others (a strongly connected part of the graph of wins); the largest such part."""
-    models = sorted({model for battle in battles for model in (battle.a, battle.b)})
+    met = {(battle.a, battle.b, battle.outcome) for battle in battles}
+    models = sorted({model for a, b, _ in met for model in (a, b)})
     place = {model: number for number, model in enumerate(models)}
-    edges: set[tuple[int, int]] = set()
-    for battle in battles:
-        a, b = place[battle.a], place[battle.b]
-        edges |= {(a, b)} if battle.outcome > 0 else set()
-        edges |= {(b, a)} if battle.outcome < 1 else set()
+    edges = {(place[a], place[b]) for a, b, outcome in met if outcome > 0}
+    edges |= {(place[b], place[a]) for a, b, outcome in met if outcome < 1}
     if not edges:
         return set()
     rows, columns = zip(*sorted(edges), strict=True)
@@ -138,11 +144,11 @@ class _Design:
     groups: np.ndarray
 
 
-def _design(battles: Sequence[Battle], models: Sequence[str], controls: Sequence[str]) -> _Design:
+def _design(votes: Mapping[Battle, int], models: Sequence[str], controls: Sequence[str]) -> _Design:
     """The fit follows kinds of votes, not their number: equal votes of one annotator are one row with a weight."""
     place = {model: number for number, model in enumerate(models)}
-    kinds = sorted(Counter(battles).items())
-    annotators = {name: number for number, name in enumerate(sorted({battle.annotator for battle in battles}))}
+    kinds = [(battle, times) for battle, times in sorted(votes.items()) if battle.a in place and battle.b in place]
+    annotators = {name: number for number, name in enumerate(sorted({battle.annotator for battle, _ in kinds}))}
     matrix = np.zeros((len(kinds), len(models) + 1 + len(controls)))
     for row, (battle, _) in enumerate(kinds):
         matrix[row, place[battle.a]] = 1
@@ -166,14 +172,13 @@ class _Fit:
     used: tuple[int, ...]
 
 
-def _fit(battles: Sequence[Battle], models: Sequence[str], controls: Sequence[str]) -> _Fit | None:
-    """Logistic regression of the outcome; the first model is the reference.
+def _fit(design: _Design, size: int) -> _Fit | None:
+    """Logistic regression of the outcome on so many models, of which the first is the reference, and what stands
+    beside them.
 
     Where the votes cannot tell the side or a control from the models, or leave it without bounds, it is left out. None:
     there are too few votes to say how sure anything is.
     """
-    design = _design(battles, models, controls)
-    size = len(models)
     everything = [column for column in range(1, design.matrix.shape[1]) if design.matrix[:, column].any()]
     for used in (everything, [column for column in everything if column != size], list(range(1, size))):
         fit = _tried(design, used)
@@ -186,19 +191,26 @@ def _tried(design: _Design, used: Sequence[int]) -> _Fit | None:
     matrix = design.matrix[:, used]
     if len(matrix) <= len(used) or np.linalg.matrix_rank(matrix) < len(used):
         return None
-    model = sm.GLM(design.outcomes, matrix, family=sm.families.Binomial(), freq_weights=design.weights)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a half for a tie is no count, which the family remarks upon
-        try:
-            fit = model.fit(cov_type="cluster", cov_kwds={"groups": design.groups, "use_correction": False})
-        except np.linalg.LinAlgError:
-            return None
-    if not np.isfinite(fit.cov_params()).all() or np.abs(fit.params).max() >= BOUNDLESS:
+    clustered = {"cov_type": "cluster", "cov_kwds": {"groups": design.groups, "use_correction": False}}
+    fit = _regression(design, used, **clustered)
+    if fit is None or not np.isfinite(fit.cov_params()).all() or np.abs(fit.params).max() >= BOUNDLESS:
         return None
     # The library's own correction for few votes would count kinds of votes.
     votes, clusters = design.weights.sum(), len(set(design.groups.tolist()))
     few = (votes - 1) / max(1.0, votes - len(used)) * clusters / max(1, clusters - 1)
     return _Fit(np.asarray(fit.params), np.asarray(fit.cov_params()) * few, tuple(used))
+
+
+def _regression(design: _Design, used: Sequence[int], **how: Any) -> Any:
+    """The library's fit; None where it finds none."""
+    family = sm.families.Binomial()
+    model = sm.GLM(design.outcomes, design.matrix[:, used], family=family, freq_weights=design.weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a half for a tie is no count, which the family remarks upon
+        try:
+            return model.fit(**how)
+        except np.linalg.LinAlgError:
+            return None
 
 
 def _centred(fit: _Fit, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -229,56 +241,83 @@ def _left(fit: _Fit, size: int) -> tuple[float, float, float] | None:
 # ── how little it hangs on ──
 
 
-def flips_to_lose_first(battles: Sequence[Battle], table: Leaderboard | None = None) -> int | None:
+def flips_to_lose_first(battles: Battles, table: Leaderboard | None = None) -> int | None:
     """How few votes, turned the other way, make another model first; None: more than are tried, or nobody is first.
 
-    Votes that the first one won against a rival are turned, one more at a time, and the table is fitted anew, for every
-    rival: what is found is enough, and the fewest that this way needs. ``table`` is that of these votes, if known.
+    Votes that the first one won against a rival are turned, and the table is fitted anew, for every rival: what is
+    found is enough, and the fewest that this way needs. ``table`` is that of these votes, if known.
     """
-    table = table or leaderboard(battles)
-    ranked = [one for one in table.strengths if one.rating is not None]
-    if len(ranked) < 2:
-        return None
+    votes = Counter(battles)
+    table = table or leaderboard(votes)
+    ranked = [one.model for one in table.strengths if one.rating is not None]
+    # Who turned a vote does not matter to strengths, and without names there are fewer kinds of votes.
+    nameless: Counter[Battle] = Counter()
+    for battle, times in votes.items():
+        if battle.a in ranked and battle.b in ranked:
+            nameless[replace(battle, annotator="")] += times
     fewest: int | None = None
     for rival in ranked[1:]:
-        limit = MOST_FLIPS_TRIED if fewest is None else fewest - 1
-        flips = _flips(sorted(battles), ranked[0].model, rival.model, limit)
+        flips = _flips(nameless, ranked, rival, MOST_FLIPS_TRIED if fewest is None else fewest - 1)
         fewest = flips if flips is not None else fewest
     return fewest
 
 
-def _flips(battles: list[Battle], first: str, rival: str, limit: int) -> int | None:
-    turned = list(battles)
-    wins = [number for number, battle in enumerate(battles) if _helps(battle, first, rival)]
-    for flips, number in enumerate(wins[:limit], 1):
-        turned[number] = replace(battles[number], outcome=1 - battles[number].outcome)
-        strengths = {one.model: one.rating for one in leaderboard(turned).strengths}
-        if (strengths[rival] or 0.0) > (strengths[first] or 0.0):
-            return flips
-    return None
+def _flips(votes: Counter[Battle], ranked: Sequence[str], rival: str, most: int) -> int | None:
+    """How few votes put a rival before the first one, up to ``most``. More of them never put it back."""
+    wins = sorted(battle for battle in votes if _helps(battle, ranked[0], rival))
+    most = min(most, sum(votes[battle] for battle in wins))
+    if most < 1 or not _ahead(_turned(votes, wins, most), ranked, rival):
+        return None
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _ahead(_turned(votes, wins, middle), ranked, rival) else (middle, high)
+    return high
+
+
+def _turned(votes: Counter[Battle], wins: Sequence[Battle], number: int) -> Counter[Battle]:
+    """The same votes, so many of the wins turned."""
+    turned = votes.copy()
+    for battle in wins:
+        times = min(number, votes[battle])
+        turned[battle] -= times
+        turned[replace(battle, outcome=1 - battle.outcome)] += times
+        number -= times
+    return +turned
+
+
+def _ahead(votes: Counter[Battle], ranked: Sequence[str], rival: str) -> bool:
+    """Whether the rival is stronger than the first by these votes."""
+    models = sorted(ranked)
+    design = _design(votes, models, ())
+    used = [column for column in range(1, design.matrix.shape[1]) if design.matrix[:, column].any()]
+    if np.linalg.matrix_rank(design.matrix[:, used]) < len(used):
+        used = [column for column in used if column < len(models)]
+    fit = _regression(design, used)
+    if fit is None:
+        return False
+    strengths = dict(zip(models, [0.0, *fit.params[: len(models) - 1]], strict=True))
+    return bool(strengths[rival] > strengths[ranked[0]] + ROUNDING)
 
 
 def _helps(battle: Battle, first: str, rival: str) -> bool:
     """Whether it is a win of the first over the rival."""
-    return (battle.a, battle.b, battle.outcome) == (first, rival, 1) or (battle.a, battle.b, battle.outcome) == (
-        rival,
-        first,
-        0,
-    )
+    return (battle.a, battle.b, battle.outcome) in ((first, rival, 1), (rival, first, 0))
 
 
 # ── bias ──
 
 
-def left_share(battles: Sequence[Battle]) -> tuple[int, int]:
+def left_share(battles: Battles) -> tuple[int, int]:
     """How often the left answer was preferred, and of how many preferences of one side by side."""
-    decided = [battle for battle in battles if battle.side and battle.outcome in (0, 1)]
-    return sum((battle.side > 0) == (battle.outcome == 1) for battle in decided), len(decided)
+    decided = [(one, times) for one, times in Counter(battles).items() if one.side and one.outcome in (0, 1)]
+    left = sum(times for one, times in decided if (one.side > 0) == (one.outcome == 1))
+    return left, sum(times for _, times in decided)
 
 
-def votes_per_pair(battles: Sequence[Battle]) -> Mapping[tuple[str, str], int]:
+def votes_per_pair(battles: Battles) -> Mapping[tuple[str, str], int]:
     """How often each two models were compared."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
-    for battle in battles:
-        counts[min(battle.a, battle.b), max(battle.a, battle.b)] += 1
+    for one, times in Counter(battles).items():
+        counts[min(one.a, one.b), max(one.a, one.b)] += times
     return dict(sorted(counts.items()))

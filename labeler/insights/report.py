@@ -34,10 +34,12 @@ def report(sums: Sums, wishes: Wishes = Wishes()) -> dict[str, Any]:
     return {
         "agreement": _agreement(sums),
         "between_annotators": _between(sums),
-        "leaderboard": _leaderboard(battles, plain, wishes),
+        "leaderboard": _leaderboard(sums, battles, plain, wishes),
         "position": _position(battles, plain),
         "raters": _raters(sums),
         "over_time": _over_time(sums),
+        "days": _given(sums, "when", "day"),
+        "reasons": sorted(_given(sums, "given", "reason"), key=lambda one: -_all_of(one)),
     }
 
 
@@ -94,7 +96,7 @@ def _between(sums: Sums) -> list[dict[str, Any]]:
     told = []
     for (one, other), units in sorted(shared.items()):
         if units.total() >= LEAST_SHARED:
-            found = agreement(units, WINNERS)
+            found = agreement(units, WINNERS, interval=False)
             told.append(
                 {
                     "annotators": [one, other],
@@ -107,37 +109,64 @@ def _between(sums: Sums) -> list[dict[str, Any]]:
 
 
 def _over_time(sums: Sums) -> list[dict[str, Any]]:
-    """By month: how much was judged, and how far people agreed."""
-    months = sorted({key[1] for key in sums if key[0] in ("pair", "vote")})
+    """By week: how much was judged, and how far people agreed."""
+    pairs, votes = _weekly(sums, "pair"), _weekly(sums, "vote")
     return [
         {
-            "month": month,
-            "pairs": _units(sums, "pair", 2, where=(month,)).total(),
-            "votes": _units(sums, "vote", 2, where=(month,)).total(),
-            "alpha": _round(agreement(_units(sums, "pair", 2, where=(month,)), WINNERS).alpha),
+            "week": week,
+            "pairs": pairs[week].total(),
+            "votes": votes[week].total(),
+            "alpha": _round(agreement(pairs[week], WINNERS, interval=False).alpha),
         }
-        for month in months
+        for week in sorted({*pairs, *votes})
+    ]
+
+
+def _all_of(given: Mapping[str, Any]) -> int:
+    return int(given["likes"] + given["dislikes"] + given["comparisons"])
+
+
+def _weekly(sums: Sums, name: str) -> Mapping[str, Counter[tuple[int, ...]]]:
+    weeks: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
+    for key, times in sums.items():
+        if key[0] == name:
+            weeks[key[1]][tuple(map(int, key[2].split(",")))] += times
+    return weeks
+
+
+def _given(sums: Sums, name: str, what: str) -> list[dict[str, Any]]:
+    """How many likes, dislikes and comparisons there are of each day, or with each reason."""
+    table: dict[str, Counter[str]] = defaultdict(Counter)
+    for key, times in sums.items():
+        if key[0] == name:
+            table[key[1]][key[2]] += times
+    return [
+        {what: one, "likes": counts["like"], "dislikes": counts["dislike"], "comparisons": counts["comparison"]}
+        for one, counts in sorted(table.items())
     ]
 
 
 # ── models ──
 
 
-def _battles(sums: Sums, wishes: Wishes) -> list[Battle]:
-    battles: list[Battle] = []
+def _battles(sums: Sums, wishes: Wishes, controls: Sequence[str] = ()) -> Counter[Battle]:
+    """The votes on two models, with what is to be controlled for and no more: what is alike is counted together."""
+    battles: Counter[Battle] = Counter()
     for key, times in sums.items():
         if key[0] != "battle" or (wishes.blind_only and key[8]):
             continue
         _, a, b, outcome, annotator, side, length, style, _ = key
         if a != b:
             measured = {"length": float(length), "style": float(style)}
-            contrasts = {name: value for name, value in measured.items() if name in wishes.controls}
-            battles += [Battle(a, b, float(outcome), annotator, int(side), **contrasts)] * times
+            contrasts = {name: value for name, value in measured.items() if name in controls}
+            battles[Battle(a, b, float(outcome), annotator, int(side), **contrasts)] += times
     return battles
 
 
-def _leaderboard(battles: Sequence[Battle], plain: Leaderboard, wishes: Wishes) -> dict[str, Any]:
-    table = leaderboard(battles, controls=wishes.controls) if wishes.controls else plain
+def _leaderboard(sums: Sums, battles: Counter[Battle], plain: Leaderboard, wishes: Wishes) -> dict[str, Any]:
+    table = plain
+    if wishes.controls:
+        table = leaderboard(_battles(sums, wishes, wishes.controls), controls=wishes.controls)
     models = [
         {
             "model": one.model,
@@ -158,7 +187,7 @@ def _leaderboard(battles: Sequence[Battle], plain: Leaderboard, wishes: Wishes) 
     }
 
 
-def _position(battles: Sequence[Battle], plain: Leaderboard) -> dict[str, Any]:
+def _position(battles: Counter[Battle], plain: Leaderboard) -> dict[str, Any]:
     left, decided = left_share(battles)
     points = None if plain.left is None else [round(one, 1) for one in plain.left]
     return {"left": _share(left, decided), "advantage": points}

@@ -213,6 +213,26 @@ def m007_reviews(connection: Connection) -> None:
     )
 
 
+@step
+def m008_summaries(connection: Connection) -> None:
+    """What judgements add up to: see ``summaries.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE summary_parts (
+            conversation_id TEXT NOT NULL PRIMARY KEY,
+            counts TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE summary_sums (
+            key TEXT NOT NULL PRIMARY KEY,
+            times INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 

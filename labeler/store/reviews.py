@@ -1,7 +1,7 @@
 """What is there to be reviewed, and who has it in hand: tables that follow the log.
 
-``review_items`` and ``review_words`` are derived from the log, conversation by conversation, up to a position that is
-kept with them; made anew they say the same. ``review_leases`` is the memory of who was given what.
+``review_items`` and ``review_words`` follow the log (projections.py); ``review_leases`` is the memory of who was given
+what.
 
 An item is given out in a transaction that first takes in what the log says by then, and no writer can come between:
 finished reviews and running leases together never exceed what is wanted of an item. Whoever hands a review in holds
@@ -16,31 +16,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, exists, func, insert, select, update
 
-from labeler.core.folding import replay
+from labeler.core.conversation import Conversation
 from labeler.core.reviewing import SKIP, Item, items_of
-from labeler.core.standing import standing_of
-from labeler.store import queries
-from labeler.store.rows import event_from
-from labeler.store.schema import (
-    about_annotators,
-    conversations,
-    events,
-    projections,
-    review_items,
-    review_leases,
-    review_words,
-)
+from labeler.core.standing import Standing
+from labeler.store.projections import Projection, catch_up, follow
+from labeler.store.schema import review_items, review_leases, review_words
 from labeler.store.store import Store
 
 DISPUTES = ("disputed", "flagged")
-AT_ONCE = 500  # conversations that are taken in in one transaction
-
-_all = (
-    select(conversations.c.conversation_id, conversations.c.ordinal)
-    .where(conversations.c.first_position <= bindparam("upto"), conversations.c.ordinal > bindparam("done"))
-    .order_by(conversations.c.ordinal)
-)
-_changed = _all.where(conversations.c.ordinal.in_(queries.dirty))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,65 +53,14 @@ class Rules:
     consent_needed: bool = False
 
     @property
-    def name(self) -> str:
-        """Names the state of the tables: other rules make them anew."""
-        return f"reviews/{self.overlap}/{int(self.consent_needed)}"
+    def projection(self) -> Projection:
+        """The tables of items and of what was said of them."""
+        return Projection("reviews", str(self.overlap), (review_items, review_words), self.consent_needed, self._put)
 
-
-# ── following the log ──
-
-
-def follow(store: Store, rules: Rules) -> int:
-    """Take in what the log says by now, in small transactions. Returns the position that was reached.
-
-    Broken off it begins again where it began: taking in twice changes nothing.
-    """
-    with store.database.reading() as connection:
-        after, upto = _known(connection, rules), connection.scalars(queries.last_position).one()
-    if after is None:
-        with store.database.writing() as connection:
-            after = _position(connection, rules)
-    done: int | None = -1
-    while after < upto and done is not None:
-        with store.database.writing() as connection:
-            done = _take_in(connection, rules, _Span(after, upto, done), AT_ONCE)
-            if done is None:
-                _remember(connection, rules, upto)
-    return int(upto)
-
-
-def _catch_up(connection: Connection, rules: Rules) -> None:
-    """The same within a transaction, when little can have happened since."""
-    after, upto = _position(connection, rules), connection.scalars(queries.last_position).one()
-    if after < upto:
-        _take_in(connection, rules, _Span(after, upto, -1))
-        _remember(connection, rules, upto)
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """The events in ``after < position <= upto``, of conversations numbered above ``done``."""
-
-    after: int
-    upto: int
-    done: int
-
-
-def _take_in(connection: Connection, rules: Rules, span: _Span, most: int | None = None) -> int | None:
-    """Take in up to ``most`` conversations as they are now. Returns the number of the last one if more may be left."""
-    query = _all if span.after == 0 else _changed
-    bounds = {"after": span.after, "upto": span.upto, "done": span.done}
-    changed = connection.execute(query.limit(most), bounds).all()
-    if not changed:
-        return None
-    about = connection.execute(select(events).where(about_annotators).order_by(events.c.position))
-    standing = standing_of(map(event_from, about), consent_needed=rules.consent_needed)
-    for conversation_id, _ in changed:
-        stream = connection.execute(queries.stream, {"stream_id": conversation_id})
-        conversation = replay(conversation_id, map(event_from, stream))
-        barred = standing.refusal(conversation.annotator_id) is not None
-        _write(connection, conversation_id, [] if barred else items_of(conversation), rules.overlap)
-    return None if most is None or len(changed) < most else int(changed[-1][1])
+    def _put(self, connection: Connection, changed: Sequence[Conversation], standing: Standing) -> None:
+        for conversation in changed:
+            barred = standing.refusal(conversation.annotator_id) is not None
+            _write(connection, conversation.id, [] if barred else items_of(conversation), self.overlap)
 
 
 def _write(connection: Connection, conversation_id: str, items: Sequence[Item], overlap: int) -> None:
@@ -160,27 +92,6 @@ def _write(connection: Connection, conversation_id: str, items: Sequence[Item], 
     ]
     if words:
         connection.execute(insert(review_words), words)
-
-
-def _known(connection: Connection, rules: Rules) -> int | None:
-    return connection.scalars(select(projections.c.position).where(projections.c.name == rules.name)).one_or_none()
-
-
-def _position(connection: Connection, rules: Rules) -> int:
-    """How far the tables follow the log under these rules. Tables that were made under others are emptied."""
-    found = _known(connection, rules)
-    if found is None:
-        for table in (review_items, review_words):
-            connection.execute(delete(table))
-        connection.execute(delete(projections).where(projections.c.name.startswith("reviews/")))
-        connection.execute(insert(projections).values(name=rules.name, position=0))
-    return found or 0
-
-
-def _remember(connection: Connection, rules: Rules, position: int) -> None:
-    """Another process may have come further meanwhile."""
-    mine = projections.c.name == rules.name, projections.c.position < position
-    connection.execute(update(projections).where(*mine).values(position=position))
 
 
 # ── leases ──
@@ -268,10 +179,10 @@ class Asked:
 
 def take(store: Store, rules: Rules, by: Asked) -> Lease | None:
     """What the annotator has in hand already, or else what is needed most and is not theirs; None: there is nothing."""
-    follow(store, rules)
+    follow(store, rules.projection)
     asked = {"annotator_id": by.annotator_id, "now": by.now, "ruling": by.ruling}
     with store.database.writing() as connection:
-        _catch_up(connection, rules)
+        catch_up(connection, rules.projection)
         held = connection.execute(_leases.where(*_mine), asked).first()
         if held is not None:
             return _lease(held)
@@ -313,13 +224,13 @@ def hold(store: Store, lease_id: str, annotator_id: str, *, now: str, until: str
 def give_back(store: Store, rules: Rules, lease_id: str) -> None:
     """End a lease. What was stored under it is taken in in the same transaction, so that no slot is free in between."""
     with store.database.writing() as connection:
-        _catch_up(connection, rules)
+        catch_up(connection, rules.projection)
         connection.execute(delete(review_leases).where(review_leases.c.lease_id == lease_id))
 
 
 def counts(store: Store, rules: Rules) -> dict[str, int]:
     """How many items there are in each state."""
-    follow(store, rules)
+    follow(store, rules.projection)
     query: Any = select(review_items.c.state, func.count()).group_by(review_items.c.state)
     with store.database.reading() as connection:
         return {state: count for state, count in connection.execute(query)}

@@ -4,8 +4,9 @@
 same transaction, and can be made anew at any time; so can ``spans``, what was found in texts that are published. They
 grow with conversations, not with events: what every append must pay for is the log itself and nothing else. ``pushes``
 remembers what was published where; lost, it is found anew by the next push. ``accounts`` and ``ended_sessions`` say who
-may sign in: nothing derives them, and no dump of the log holds them. ``review_items`` and ``review_words`` follow the
-log as far as ``projections`` says; ``review_leases`` says who has what in hand.
+may sign in: nothing derives them, and no dump of the log holds them. ``review_items``, ``review_words``,
+``summary_parts`` and ``summary_sums`` follow the log as far as ``projections`` says; ``review_leases`` says who has
+what in hand.
 """
 
 from __future__ import annotations
@@ -211,5 +212,21 @@ review_leases = Table(
     Column("left", Text, nullable=False),
     Column("until", Text, nullable=False, index=True),
     Column("ruling", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+summary_parts = Table(
+    "summary_parts",
+    metadata,
+    Column("conversation_id", Text, primary_key=True),
+    Column("counts", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+summary_sums = Table(
+    "summary_sums",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("times", Integer, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from labeler.store import Store
-from labeler.store.reviews import Rules, counts, follow
+from labeler.store.projections import follow
+from labeler.store.reviews import Rules, counts
 from labeler.store.verify import verify_log
 from tests.cli.conftest import Run, command, environment, write_study
 from tests.hub_server import HubServer
@@ -28,7 +29,7 @@ def jsonl(path: Path, rows: list[dict[str, object]]) -> str:
 def items(place: Path) -> dict[str, int]:
     with closing(Store.open(f"sqlite:///{place}/.labeler/tried.db")) as store:
         assert verify_log(store).problems == ()
-        follow(store, Rules(overlap=1))
+        follow(store, Rules(overlap=1).projection)
         return counts(store, Rules(overlap=1))
 
 

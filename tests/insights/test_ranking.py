@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import combinations
 from math import exp, log
 
@@ -121,9 +122,9 @@ def test_equal_votes_weigh_as_much_counted_as_written_out() -> None:
     """A row with a weight gives the errors that as many rows would."""
     battles = simulated(random.Random(8), 60, annotators=5) * 7
     models = sorted(TRUTH)
-    counted = _fit(battles, models, ())
+    design = _design(Counter(battles), models, ())
+    counted = _fit(design, len(models))
     assert counted is not None
-    design = _design(battles, models, ())
     rows = np.repeat(np.arange(len(design.weights)), design.weights.astype(int))
     written = sm.GLM(design.outcomes[rows], design.matrix[rows][:, counted.used], family=sm.families.Binomial())
     fit = written.fit(cov_type="cluster", cov_kwds={"groups": design.groups[rows]})

@@ -21,7 +21,8 @@ from labeler.durations import later
 from labeler.errors import GestureRefused, RoleNeeded
 from labeler.store import Store, utc_now
 from labeler.store.erasing import erase
-from labeler.store.reviews import Rules, follow
+from labeler.store.projections import follow
+from labeler.store.reviews import Rules
 from labeler.store.verify import verify_log
 from labeler.study import parse_study
 from tests.export import tell
@@ -250,9 +251,9 @@ def test_made_anew_the_tables_say_the_same(store: Store) -> None:
             return [*items, *connection.exec_driver_sql("SELECT * FROM review_words ORDER BY 1, 2").all()]
 
     before = tables()
-    follow(store, Rules(overlap=1))
+    follow(store, Rules(overlap=1).projection)
     assert tables() != before
-    follow(store, Rules(overlap=2))
+    follow(store, Rules(overlap=2).projection)
     assert tables() == before
 
 
