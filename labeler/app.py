@@ -21,8 +21,8 @@ from fastapi import FastAPI
 from uvicorn import Config, Server
 
 from labeler.accounts import Accounts, Sessions
-from labeler.beside import PusherBeside
-from labeler.chat import Comparer, Recorder, Reviewer, Writing
+from labeler.beside import CounterBeside, PusherBeside
+from labeler.chat import Comparer, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
 from labeler.errors import LabelerError
 from labeler.hub import hub_sign_in, repo_here
@@ -65,8 +65,11 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
         models = stack.enter_context(open_models(study.models, environ))
         writing = Writing(study, store, models, clock=utc_now)
         recorder = Recorder(writing)
+        counter = CounterBeside(store.url, store.position, consent_needed=study.consent is not None)
+        stack.callback(counter.end)
         cases = Cases(
             recorder,
+            Overseer(store, utc_now, counter, partial(account_names, Accounts(store))),
             Comparer(writing) if "compare" in study.modes else None,
             Reviewer(writing, utc_now) if "review" in study.modes else None,
         )
@@ -97,6 +100,11 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     return recognizer, Entrance(
         study.title, accounts, sessions, recognizer, pages_of(study), sign_up=study.auth.sign_up, hub=hub
     )
+
+
+def account_names(accounts: Accounts) -> dict[str, str]:
+    """What the accounts are called, by annotator id."""
+    return {account.annotator_id: account.name for account in accounts.listed()}
 
 
 def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, Any]:

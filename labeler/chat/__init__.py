@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labeler.chat.comparer import Comparer
 from labeler.chat.desk import Receipt
+from labeler.chat.overseer import Count, Counting, Excluded, Overseer, Oversight
 from labeler.chat.pairs import PairShown, PairView
 from labeler.chat.recorder import LISTED, Recorder
 from labeler.chat.reviewer import Opinion, Reviewer, Task
@@ -15,8 +16,13 @@ __all__ = [
     "MAX_COMMENT",
     "Claim",
     "Comparer",
+    "Count",
+    "Counting",
+    "Excluded",
     "Listed",
     "Opinion",
+    "Overseer",
+    "Oversight",
     "PairShown",
     "PairView",
     "Progress",

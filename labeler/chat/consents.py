@@ -6,19 +6,18 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from labeler.core.events import ConsentGiven, ConsentWithdrawn, Event, NewEvent, Payload
-from labeler.errors import GestureRefused, SeqConflict, StoreError
-from labeler.ids import event_id, text_sha256
+from labeler.chat.streams import append_about
+from labeler.core.events import ConsentGiven, ConsentWithdrawn, Event, Payload
+from labeler.errors import GestureRefused
+from labeler.ids import text_sha256
 from labeler.store import Store
 from labeler.study import Consent
 
 KNOWN_ANNOTATORS = 20_000
-APPEND_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Annotator:
-    seq: int
     version: str | None
 
 
@@ -56,23 +55,10 @@ class Consents:
             self._append(annotator_id, nonce, ConsentWithdrawn())
 
     def _append(self, annotator_id: str, nonce: str, payload: Payload) -> None:
-        for _ in range(APPEND_TRIES):
-            event = NewEvent(
-                event_id=event_id(annotator_id, nonce, 0),
-                conversation_id=annotator_id,
-                seq=self._annotator(annotator_id).seq + 1,
-                at=self._clock(),
-                annotator_id=annotator_id,
-                payload=payload,
-            )
-            try:
-                self._store.append([event])
-                return
-            except SeqConflict:
-                continue
-            finally:
-                self._forget(annotator_id)
-        raise StoreError("The database is too busy to take this. Try again.")
+        try:
+            append_about(self._store, self._clock, annotator_id, payload, by=annotator_id, nonce=nonce)
+        finally:
+            self._forget(annotator_id)
 
     def _annotator(self, annotator_id: str) -> _Annotator:
         return self._known.get(annotator_id) or self._read(annotator_id)
@@ -97,4 +83,4 @@ def _fold(events: list[Event]) -> _Annotator:
             version = event.payload.consent_version
         elif isinstance(event.payload, ConsentWithdrawn):
             version = None
-    return _Annotator(len(events), version)
+    return _Annotator(version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from labeler.core.conversation import Conversation, Message
 
@@ -29,9 +30,9 @@ def names_its_model(answer: str, prompt: str, names: Iterable[str]) -> bool:
     said, asked = answer.casefold(), prompt.casefold()
     for name in names:
         for part in _parts(name):
-            if _word(part).search(said) and not _word(part).search(asked):
+            if _says(said, part) and not _says(asked, part):
                 return True
-    return any(_speaks_of_itself(said, family) and not _word(family).search(asked) for family in KNOWN)
+    return any(_speaks_of_itself(said, family) and not _says(asked, family) for family in KNOWN)
 
 
 def named_itself(conversation: Conversation, answer: Message) -> bool:
@@ -43,18 +44,24 @@ def named_itself(conversation: Conversation, answer: Message) -> bool:
     return names_its_model(answer.content, question, (started.model, started.model_id))
 
 
-def _parts(name: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def _parts(name: str) -> frozenset[str]:
     """What a model might call itself: its id without the owner, and the family in front of sizes and versions."""
     own = name.casefold().rpartition("/")[2]
     family = re.split(r"[-_ .:]", own)[0]
-    return {part for part in (own, family, family.rstrip("0123456789")) if len(part) >= SHORTEST_NAME}
+    return frozenset(part for part in (own, family, family.rstrip("0123456789")) if len(part) >= SHORTEST_NAME)
 
 
+@lru_cache(maxsize=1024)
 def _word(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_]){re.escape(name)}(?![^\W\d_])")
 
 
+def _says(text: str, name: str) -> bool:
+    return name in text and _word(name).search(text) is not None  # most texts hold no name: looking for one is quick
+
+
 def _speaks_of_itself(said: str, family: str) -> bool:
-    return any(
+    return family in said and any(
         _SELF.search(said, max(0, found.start() - REACH), found.start()) for found in _word(family).finditer(said)
     )

@@ -79,15 +79,40 @@ def pair_judgements(conversation: Conversation, standing: Standing) -> Iterator[
     """The last word of everybody who may be heard on each two answers."""
     facts = [fact for fact in last_comparisons(conversation, standing) if len(fact.pair) == 2]
     places = {message_id: place for place, message_id in enumerate(conversation.messages)} if facts else {}
+    compared_answers: dict[frozenset[str], _Answers] = {}
     for fact in facts:
-        if fact.compared is not None:
-            a, b = sorted(fact.pair, key=places.__getitem__)
-            yield _pair(conversation, fact, fact.compared, conversation.messages[a], conversation.messages[b])
+        if fact.compared is None:
+            continue
+        answers = compared_answers.get(fact.pair)
+        if answers is None:
+            a, b = (conversation.messages[one] for one in sorted(fact.pair, key=places.__getitem__))
+            answers = compared_answers[fact.pair] = _Answers.of(conversation, a, b)
+        yield _pair(conversation, fact, fact.compared, answers)
 
 
-def _pair(
-    conversation: Conversation, fact: ComparisonFact, compared: Compared, a: Message, b: Message
-) -> PairJudgement:
+@value()
+class _Answers:
+    """Two answers, and what a judgement of them says of them whoever made it."""
+
+    a: Message
+    b: Message
+    length: float
+    style: float
+    named: bool
+
+    @classmethod
+    def of(cls, conversation: Conversation, a: Message, b: Message) -> _Answers:
+        return cls(
+            a,
+            b,
+            _contrast(len(a.content), len(b.content)),
+            _contrast(len(_MARKS.findall(a.content)), len(_MARKS.findall(b.content))),
+            named_itself(conversation, a) or named_itself(conversation, b),
+        )
+
+
+def _pair(conversation: Conversation, fact: ComparisonFact, compared: Compared, answers: _Answers) -> PairJudgement:
+    a, b = answers.a, answers.b
     left = {"a_left": compared.message_a, "b_left": compared.message_b}.get(compared.position)
     return PairJudgement(
         item_id(conversation.id, a.id, b.id),
@@ -97,9 +122,9 @@ def _pair(
         model_of(a),
         model_of(b),
         0 if left is None else 1 if left == a.id else -1,
-        _contrast(len(a.content), len(b.content)),
-        _contrast(len(_MARKS.findall(a.content)), len(_MARKS.findall(b.content))),
-        named_itself(conversation, a) or named_itself(conversation, b),
+        answers.length,
+        answers.style,
+        answers.named,
         compared.reasons,
         fact.at[:10],
         compared.decision_ms,

@@ -11,6 +11,7 @@ Role = Literal["annotator", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = ("annotator", "reviewer", "admin")
 EVERYBODY: frozenset[Role] = frozenset(ROLES)
 REVIEWERS: frozenset[Role] = frozenset(("reviewer", "admin"))
+ADMINS: frozenset[Role] = frozenset(("admin",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,8 @@ class _Design:
 def _design(votes: Mapping[Battle, int], models: Sequence[str], controls: Sequence[str]) -> _Design:
     """The fit follows kinds of votes, not their number: equal votes of one annotator are one row with a weight."""
     place = {model: number for number, model in enumerate(models)}
-    kinds = [(battle, times) for battle, times in sorted(votes.items()) if battle.a in place and battle.b in place]
+    inside = [(battle, times) for battle, times in votes.items() if battle.a in place and battle.b in place]
+    kinds = sorted(inside, key=_order)
     annotators = {name: number for number, name in enumerate(sorted({battle.annotator for battle, _ in kinds}))}
     matrix = np.zeros((len(kinds), len(models) + 1 + len(controls)))
     for row, (battle, _) in enumerate(kinds):
@@ -161,6 +162,12 @@ def _design(votes: Mapping[Battle, int], models: Sequence[str], controls: Sequen
         np.array([float(times) for _, times in kinds]),
         groups if len(annotators) > 1 else np.arange(len(kinds)),
     )
+
+
+def _order(entry: tuple[Battle, int]) -> tuple[object, ...]:
+    """As battles are ordered, but quicker to compare."""
+    one, _ = entry
+    return one.a, one.b, one.outcome, one.annotator, one.side, one.length, one.style
 
 
 @dataclass(frozen=True, slots=True)

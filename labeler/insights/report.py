@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import exp
 from typing import Any
 
+from labeler.core.agreement import alpha, observed
 from labeler.core.contributions import BUCKET, Key
 from labeler.core.judging import STEPS, VOTES, WINNERS
+from labeler.core.wishes import Wishes
 from labeler.insights.agreement import Level, agreement
 from labeler.insights.intervals import wilson
 from labeler.insights.ranking import Battle, Leaderboard, flips_to_lose_first, leaderboard, left_share, votes_per_pair
 from labeler.insights.raters import LEAST_GOLD, Rater, raters_of
 
 Sums = Mapping[Key, int]
+NO_WISHES = Wishes()
 LEAST_SHARED = 5  # units that two annotators must share before they are compared
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What is taken out of the strengths of models: ``length``, ``style``; and votes that were not blind."""
-
-    controls: tuple[str, ...] = ()
-    blind_only: bool = False
-
-
-def report(sums: Sums, wishes: Wishes = Wishes()) -> dict[str, Any]:
+def report(sums: Sums, wishes: Wishes = NO_WISHES) -> dict[str, Any]:
     """The documented object (docs/stats.md): the same for the same sums."""
     battles = _battles(sums, wishes)
     plain = leaderboard(battles)
@@ -93,19 +88,16 @@ def _between(sums: Sums) -> list[dict[str, Any]]:
         if key[0] == "between":
             counts = tuple([key[3], key[4]].count(winner) for winner in WINNERS)
             shared[key[1], key[2]][counts] += times
-    told = []
-    for (one, other), units in sorted(shared.items()):
-        if units.total() >= LEAST_SHARED:
-            found = agreement(units, WINNERS, interval=False)
-            told.append(
-                {
-                    "annotators": [one, other],
-                    "units": found.units,
-                    "percent": _round(found.percent),
-                    "alpha": _round(found.alpha),
-                }
-            )
-    return told
+    enough = {pair: units for pair, units in sorted(shared.items()) if units.total() >= LEAST_SHARED}
+    return [
+        {
+            "annotators": list(pair),
+            "units": units.total(),
+            "percent": _round(observed(units)),
+            "alpha": _round(alpha(units)),
+        }
+        for pair, units in enough.items()
+    ]
 
 
 def _over_time(sums: Sums) -> list[dict[str, Any]]:

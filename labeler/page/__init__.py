@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from labeler.chat import LISTED, MAX_COMMENT, Comparer, Recorder, Reviewer
+from labeler.chat import LISTED, MAX_COMMENT, Comparer, Overseer, Recorder, Reviewer
 from labeler.core.roles import Visitor
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
@@ -19,6 +19,7 @@ from labeler.page.entrance import Entrance, HubSignIn
 from labeler.page.gate import Gate
 from labeler.page.gestures import Gestures
 from labeler.page.identity import Identity
+from labeler.page.insights import InsightsScreen, build_insights
 from labeler.page.pages import Page, open_to, pages_of
 from labeler.page.recognition import Browsers, Recognition, Recognizer, SignedIn, Vouched, visitor_in
 from labeler.page.reviewing import ReviewScreen, build_review
@@ -65,6 +66,7 @@ class Cases:
     """The use-cases behind the pages, as far as the study has pages for them."""
 
     recorder: Recorder
+    overseer: Overseer
     comparer: Comparer | None = None
     reviewer: Reviewer | None = None
 
@@ -101,7 +103,13 @@ def _blocks(page: Page, study: Study, cases: Cases, boot_id: str) -> gr.Blocks:
     if page.key == "review":
         assert cases.reviewer is not None
         return build_review(study, turns(ReviewScreen(cases.recorder, cases.reviewer)))
+    if page.key == "insights":
+        return build_insights(study, Turns(InsightsScreen(cases.overseer), _nothing_to_accept, boot_id))
     return build_blocks(study, turns(ChatScreen(cases.recorder)))
+
+
+def _nothing_to_accept(annotator_id: str) -> None:
+    """Who looks on gives nothing."""
 
 
 @dataclass(frozen=True, slots=True)

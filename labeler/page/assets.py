@@ -13,7 +13,7 @@ from labeler.ids import digest_of
 
 FOLDER = Path(__file__).with_name("assets")
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-SHEETS = {"compare.js": ("sides.css",), "review.js": ("sides.css", "review.css")}
+SHEETS = {"compare.js": ("sides.css",), "review.js": ("sides.css", "review.css"), "insights.js": ("insights.css",)}
 FOR_EVER = "public, max-age=31536000, immutable"
 
 

@@ -27,6 +27,7 @@ class Page:
 CHAT = Page("chat", "Chat", "/", EVERYBODY)
 COMPARE = Page("compare", "Compare", "/compare/", EVERYBODY)
 REVIEW = Page("review", "Review", "/review/", REVIEWERS)
+INSIGHTS = Page("insights", "Insights", "/insights/", REVIEWERS)
 PAGES: Sequence[Page] = (CHAT, COMPARE, REVIEW)
 
 
@@ -35,7 +36,7 @@ def pages_of(study: Study, anybody: Role | None = None) -> tuple[Page, ...]:
 
     Where everybody has the same role, there are no others than those for this role.
     """
-    own = (page for page in PAGES if page.key in study.modes)
+    own = (*(page for page in PAGES if page.key in study.modes), INSIGHTS)
     return tuple(page for page in own if anybody is None or anybody in page.roles)
 
 

@@ -15,7 +15,19 @@ from labeler.errors import GestureRefused
 Id = Annotated[str, Field(max_length=64)]
 Milliseconds = Annotated[int | None, Field(ge=0, le=2**31 - 1)]
 Kind = Literal[
-    "open", "new", "send", "retry", "edit", "undo", "clear", "select", "stop", "accept_consent", "withdraw_consent"
+    "open",
+    "new",
+    "send",
+    "retry",
+    "edit",
+    "undo",
+    "clear",
+    "select",
+    "stop",
+    "accept_consent",
+    "withdraw_consent",
+    "exclude",
+    "include",
 ]
 MALFORMED = "That gesture is malformed. Reload the page."
 
@@ -35,6 +47,8 @@ class Turn(_Door):
     text: str = ""
     version: str = ""
     queue: Literal["reviews", "disputes"] = "reviews"
+    wishes: list[Literal["length", "style", "blind"]] = Field(default_factory=list, max_length=3)
+    annotator: Annotated[str, Field(max_length=1000)] = ""
 
 
 class VoteGesture(_Door):

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from labeler.core.events import NewEvent
+from labeler.simulate.reviews import tell_reviews
 from labeler.simulate.session import HABITS, Habits, Session
+from labeler.simulate.sides import tell_sides
 from labeler.simulate.story import tell
 from labeler.simulate.world import ACCURACIES, MODELS, Annotator, Model, World, quality
 from labeler.study import Study
@@ -36,7 +38,12 @@ AT_ONCE = 64
 def gestures_of(world: World, number: int) -> list[list[NewEvent]]:
     """All gestures of one conversation; reachable, since each is decided on what was there before it."""
     session = Session(world, number)
-    tell(session)
+    if world.beside(number):
+        tell_sides(session)
+    else:
+        tell(session)
+    if "review" in world.study.modes:
+        tell_reviews(session)
     return session.history
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from labeler.core import gestures
 from labeler.core.conversation import Conversation, Message
@@ -12,13 +13,25 @@ from labeler.core.events import ConversationStarted, NewEvent, Payload, ReplyFin
 from labeler.core.folding import apply
 from labeler.ids import event_id
 from labeler.simulate import prose
-from labeler.simulate.world import HUMAN_STRENGTH, MODELS, SECOND, SPACING, Annotator, World, at, new_id, quality
+from labeler.simulate.world import (
+    HUMAN_STRENGTH,
+    MODELS,
+    SECOND,
+    SPACING,
+    Annotator,
+    Model,
+    World,
+    at,
+    new_id,
+    quality,
+)
 
 MAX_TURNS = 6
 MAX_RETRIES = 3
 TIE_BELOW = 0.35
 CHARACTERS_PER_TOKEN = 4
 MAX_TOKENS = 512
+READING_CHARACTERS_PER_SECOND = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,14 @@ class Habits:
     vote_late: float = 0.06
     edit_earlier: float = 0.01
     clear: float = 0.05
+    reviewed: float = 0.8
+    skip: float = 0.04
+    flag: float = 0.01
+    adjudicated: float = 0.6
 
 
 HABITS = Habits()
+NAMED = {model.name: model for model in MODELS}
 
 
 class Session:
@@ -79,8 +97,9 @@ class Session:
         """Whether a judgement comes out as the truth has it."""
         return self.chance(self.person.accuracy)
 
-    def store(self, payloads: Sequence[Payload], seconds: float) -> None:
+    def store(self, payloads: Sequence[Payload], seconds: float, *, by: str = "") -> None:
         """One gesture, so many seconds after the last; one that changes nothing leaves nothing."""
+        annotator_id = by or self.person.id
         self.clock += int(seconds * SECOND)
         if not payloads:
             return
@@ -88,11 +107,11 @@ class Session:
         gesture = []
         for index, payload in enumerate(payloads):
             event = NewEvent(
-                event_id=event_id(self.person.id, nonce, index),
+                event_id=event_id(annotator_id, nonce, index),
                 conversation_id=self.conversation.id,
                 seq=self.conversation.seq + 1,
                 at=moment,
-                annotator_id=self.person.id,
+                annotator_id=annotator_id,
                 payload=payload,
             )
             apply(self.conversation, event)
@@ -101,11 +120,19 @@ class Session:
 
     # ── what the model does ──
 
-    def draw(self) -> gestures.Draw:
+    def beginning(self, mode: Literal["chat", "compare"], model: str) -> list[Payload]:
+        """What comes before everything else; nothing once there is anything."""
+        if self.history:
+            return []
+        study = self.world.study
+        return [ConversationStarted(study=study.name, mode=mode, model=model, system_prompt=study.system_prompt)]
+
+    def draw(self, model: Model | None = None) -> gestures.Draw:
+        drawn = model or self.model
         return gestures.Draw(
             message_id=self.new_id(),
-            model=self.model.name,
-            model_id=self.model.model_id,
+            model=drawn.name,
+            model_id=drawn.model_id,
             model_revision=None,
             sampling={
                 "temperature": 0.8,
@@ -123,13 +150,17 @@ class Session:
     def answered(self) -> Message | None:
         """Let the running reply end. ``None`` when it never did: the server died with it."""
         reply = self.conversation.visible()[-1]
+        return reply if self.ends(reply) else None
+
+    def ends(self, reply: Message) -> bool:
+        """Let a reply end. False when it never did."""
         if self.chance(HABITS.reply_is_lost):
-            return None
+            return False
         text, status = self._words(reply), self._ending()
         if status != "complete":
             text = text[: int(len(text) * self.rng.random())]
         self._finish(reply, text, status)
-        return reply
+        return True
 
     def _ending(self) -> Status:
         draw = self.rng.random()
@@ -145,7 +176,7 @@ class Session:
     def _finish(self, reply: Message, text: str, status: Status) -> None:
         tokens = -(-len(text) // CHARACTERS_PER_TOKEN)
         first = 80 + self.rng.randrange(400)
-        latency = first + int(1000 * tokens / self.model.tokens_per_second)
+        latency = first + int(1000 * tokens / self.model_of(reply).tokens_per_second)
         finished = ReplyFinished(
             message_id=reply.id,
             content=text,
@@ -164,12 +195,7 @@ class Session:
     def send(self, text: str) -> Message | None:
         self.taken_back = ""
         payloads = gestures.send(self.conversation, self.new_id(), text, self.draw())
-        if not self.history:
-            prompt = self.world.study.system_prompt
-            study = self.world.study.name
-            started = ConversationStarted(study=study, mode="chat", model=self.model.name, system_prompt=prompt)
-            payloads.insert(0, started)
-        self.store(payloads, 2 + len(text) / 8)
+        self.store([*self.beginning("chat", self.model.name), *payloads], 2 + len(text) / 8)
         return self.answered()
 
     def retry(self) -> Message | None:
@@ -194,16 +220,20 @@ class Session:
         self.store(gestures.vote(self.conversation, self.person.id, answer.id, value), seconds)
 
     def reason(self, answer: Message) -> None:
-        """Say why. Likes draw on the first third of the study's reasons, where studies name what is good."""
+        """Say why."""
         liked = self.conversation.vote_of(self.person.id, answer.id) > 0
-        known = self.world.study.vote_reasons
-        good = max(1, (len(known) + 1) // 3)
-        fitting = known[:good] if liked else known[good:]
-        reasons = self.rng.sample(fitting, min(len(fitting), 1 + self.rng.randrange(2)))
+        reasons = self.some_reasons(good=liked)
         comment = prose.comment(self.rng, liked) if not reasons or self.chance(HABITS.comment) else ""
-        chosen = tuple(sorted(reasons, key=known.index))
-        given = gestures.give_reason(self.conversation, self.person.id, answer.id, chosen, comment)
+        given = gestures.give_reason(self.conversation, self.person.id, answer.id, reasons, comment)
         self.store(given, 4 + 15 * self.rng.random())
+
+    def some_reasons(self, *, good: bool) -> tuple[str, ...]:
+        """Good ones are drawn from the first third of the study's reasons, where studies name what is good."""
+        known = self.world.study.vote_reasons
+        third = max(1, (len(known) + 1) // 3)
+        fitting = known[:third] if good else known[third:]
+        reasons = self.rng.sample(fitting, min(len(fitting), 1 + self.rng.randrange(2)))
+        return tuple(sorted(reasons, key=known.index))
 
     def compare(self, answer: Message, winner: Winner | None) -> None:
         compared = gestures.compare_retry(self.conversation, self.person.id, answer.id, winner)
@@ -224,7 +254,11 @@ class Session:
 
     def worth(self, answer: Message) -> float:
         """The truth about an answer, which annotators see as well as their accuracy lets them."""
-        return quality(HUMAN_STRENGTH if answer.origin == "human_edit" else self.model.strength, answer.id)
+        return quality(HUMAN_STRENGTH if answer.origin == "human_edit" else self.model_of(answer).strength, answer.id)
+
+    def model_of(self, answer: Message) -> Model:
+        """Who wrote it; of what a person rewrote, the model of the conversation."""
+        return NAMED[answer.started.model] if answer.started else self.model
 
     def judgement(self, answer: Message) -> int:
         """1 or -1: the truth, or the contrary when the annotator errs."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from labeler.core.conversation import Message
 from labeler.core.gestures import retry_question
 from labeler.simulate import prose
-from labeler.simulate.session import HABITS, MAX_RETRIES, MAX_TURNS, Session
-
-READING_CHARACTERS_PER_SECOND = 40
+from labeler.simulate.session import HABITS, MAX_RETRIES, MAX_TURNS, READING_CHARACTERS_PER_SECOND, Session
 
 
 def tell(session: Session) -> None:

@@ -95,6 +95,8 @@ class World:
         """What tells this world from every other: all that its events depend on."""
         consent = self.study.consent
         asked = (self.study.system_prompt or "", *self.study.vote_reasons, consent.version if consent else "")
+        if self.study.modes != ("chat",):
+            asked = (*asked, *self.study.modes, str(self.study.review.overlap))
         return sha256_hex("labeler simulate 1", self.study.name, str(self.seed), str(self.annotators), *asked)[:16]
 
     @cached_property
@@ -111,6 +113,12 @@ class World:
     @cached_property
     def system_prompt_sha256(self) -> str | None:
         return text_sha256(self.study.system_prompt) if self.study.system_prompt else None
+
+    def beside(self, number: int) -> bool:
+        """Whether two models answer in this conversation: in all or half of them, as the study has pages for it."""
+        if "compare" not in self.study.modes:
+            return False
+        return "chat" not in self.study.modes or Random(f"{self.key}:{number}:mode").random() < 0.5
 
     def rng(self, number: int) -> Random:
         """The chance of one conversation, whichever were simulated before."""

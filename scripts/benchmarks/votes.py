@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import uvicorn
 from fastapi import FastAPI
 
-from labeler.chat import Recorder, Writing
+from labeler.chat import Count, Overseer, Recorder, Writing
 from labeler.core.events import (
     ConversationStarted,
     MessageSent,
@@ -41,7 +41,7 @@ from labeler.core.events import (
     VoteCast,
 )
 from labeler.ids import event_id, uuid7
-from labeler.page import Browsers, Identity, Instance, build_page
+from labeler.page import Browsers, Cases, Identity, Instance, build_page
 from labeler.page.toolkit import gr
 from labeler.store import Store
 from labeler.study import Study, parse_study
@@ -105,7 +105,8 @@ def page_app(store: Store) -> FastAPI:
         store.append(history(number))
     recorder = Recorder(Writing(study(), store, {}, clock=lambda: AT))
     instance = Instance(store.source_id, "bench", lambda: {"position": store.position()})
-    return build_page(recorder, study(), instance, Browsers(Identity(KEY, store.source_id), "annotator"))
+    cases = Cases(recorder, Overseer(store, lambda: AT, lambda wishes: Count(), dict))
+    return build_page(cases, study(), instance, Browsers(Identity(KEY, store.source_id), "annotator"))
 
 
 def bare_app(store: Store) -> FastAPI:

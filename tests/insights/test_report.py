@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from labeler.core.contributions import Key, contributions
 from labeler.core.events import Compared, Winner
 from labeler.core.standing import Standing
-from labeler.insights.report import Wishes, report
+from labeler.core.wishes import Wishes
+from labeler.insights.report import report
 from tests.histories import histories
 from tests.stories import Story, told
 

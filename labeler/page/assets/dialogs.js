@@ -37,17 +37,29 @@ export function showHelp(keys) {
   element.querySelector("button").focus();
 }
 
-export function confirmThen(title, text, yes) {
+// Resolves to whether it was said.
+export async function confirmThen(title, text, yes) {
+  return (await asked(title, text, [], yes, () => true)) ?? false;
+}
+
+// The same with one line of text: resolves to the line, or to null.
+export function askThen(title, text, label, yes) {
+  const line = Object.assign(document.createElement("input"), { type: "text", maxLength: 1000 });
+  const field = Object.assign(document.createElement("label"), { className: "field", textContent: label });
+  field.append(line);
+  return asked(title, text, [field], yes, () => line.value);
+}
+
+function asked(title, text, fields, yes, value) {
   return new Promise((resolve) => {
     const paragraph = Object.assign(document.createElement("p"), { textContent: text });
     const choices = document.createElement("div");
     choices.className = "choices";
-    let answer = false;
-    choices.append(
-      button("Cancel", () => element.close()),
-      button(yes, () => ((answer = true), element.close()), "danger"),
-    );
-    const element = dialog(title, paragraph, choices);
+    let answer = null;
+    const say = () => ((answer = value()), element.close());
+    choices.append(button("Cancel", () => element.close()), button(yes, say, "danger"));
+    const element = dialog(title, paragraph, ...fields, choices);
+    for (const field of fields) field.addEventListener("keydown", (event) => event.key === "Enter" && say());
     element.addEventListener("close", () => resolve(answer));
   });
 }

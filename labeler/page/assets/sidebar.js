@@ -10,6 +10,7 @@ import { onChange, page } from "./view.js";
 
 export const WIDE = "(min-width: 769px)"; // Gradio's own limit: below, an open sidebar covers the page
 const SETTLE_MS = 400;
+const LISTS = ["chat", "compare"]; // the pages with conversations of the annotator's own
 const COUNTS = [["answers", "answers"], ["votes", "votes"], ["edits", "edits"], ["comparisons", "comparisons"]];
 let facts = null;
 let most = settings.listed; // conversations that are listed
@@ -111,7 +112,7 @@ function draw() {
   const key = JSON.stringify([facts, page.view.conversation, page.consent]);
   if (key === shown && place.childElementCount) return;
   shown = key;
-  place.replaceChildren(progress(), ...(settings.page === "review" ? [] : [conversations()]), identity());
+  place.replaceChildren(progress(), ...(LISTS.includes(settings.page) ? [conversations()] : []), identity());
 }
 
 async function load() {

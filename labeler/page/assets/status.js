@@ -20,7 +20,7 @@ function build() {
     <button type="button" id="save-again" hidden>Save again</button>
     <span id="save-details" role="status"></span>
     <span id="notice" role="status"></span>
-    <span class="hint">${settings.page === "review" ? "Press" : "Enter sends · press"} ? for keys</span>`;
+    <span class="hint">${["chat", "compare"].includes(settings.page) ? "Enter sends · press" : "Press"} ? for keys</span>`;
   line.querySelector("#save-again").addEventListener("click", () => again.forEach((action) => action()));
   return line;
 }

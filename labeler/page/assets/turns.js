@@ -9,7 +9,7 @@ import { notice, onSaveAgain, setStatus } from "./status.js";
 import { answers, changed, onChange, page, setView, voteOf } from "./view.js";
 
 const PATIENCE_MS = 15_000;
-const STORES = ["send", "retry", "edit", "undo", "clear", "select", "accept_consent", "withdraw_consent"];
+const STORES = ["send", "retry", "edit", "undo", "clear", "select", "accept_consent", "withdraw_consent", "exclude", "include"];
 const OVERTAKES = ["open", "new", "stop", "clear", "accept_consent", "withdraw_consent"];
 const KEPT = ["send", "edit"]; // they hold words: made again, under the same nonce, by the page's next load
 const NO_ANSWER = "The server has not answered yet. Your text is kept.";
@@ -159,7 +159,7 @@ const addressOf = (id) => `${window.location.pathname}${window.location.search}#
 
 // A conversation that was left for an empty page stays one step of the browser's Back away.
 function writeHash(before) {
-  if (settings.page === "review") return; // what is reviewed has no address: it is given out
+  if (!["chat", "compare"].includes(settings.page)) return; // what is reviewed is given out, and has no address
   const now = page.view.conversation;
   if (window.location.href.endsWith(addressOf(now))) return;
   if (before && !now) history.pushState(null, "", addressOf(now));

@@ -1,4 +1,4 @@
-"""A pusher beside the page: a process of its own, so that neither its work nor its memory is the page's."""
+"""A pusher beside the page."""
 
 from __future__ import annotations
 
