@@ -59,7 +59,8 @@ function asked(title, text, fields, yes, value) {
     const say = () => ((answer = value()), element.close());
     choices.append(button("Cancel", () => element.close()), button(yes, say, "danger"));
     const element = dialog(title, paragraph, ...fields, choices);
-    for (const field of fields) field.addEventListener("keydown", (event) => event.key === "Enter" && say());
+    const enter = (event) => event.key === "Enter" && (event.preventDefault(), say()); // or it would press what is focused next
+    for (const field of fields) field.addEventListener("keydown", enter);
     element.addEventListener("close", () => resolve(answer));
   });
 }
