@@ -22,6 +22,7 @@ from labeler.core.judging import model_of
 from labeler.core.records import Derived
 from labeler.core.rules import Options, derive
 from labeler.core.standing import standing_of
+from labeler.core.wishes import NO_WISHES, Wishes
 from labeler.insights.intervals import wilson
 from labeler.insights.report import report
 from labeler.store import Store, event_of, utc_now
@@ -54,7 +55,9 @@ UNSHOWN = ("withdrawn", "flips", "reasons", "same")
 ROWS_SHOWN = 40
 
 
-def statistics(store: Store, study: Study, *, report: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
+def statistics(
+    store: Store, study: Study, wishes: Wishes = NO_WISHES, *, report: Callable[[int], None] = lambda done: None
+) -> dict[str, Any]:
     """The object that ``labeler stats --json`` prints. ``report`` is told of every conversation that was read."""
     position = store.position()
     about_annotators = list(store.annotator_events(position))
@@ -72,7 +75,7 @@ def statistics(store: Store, study: Study, *, report: Callable[[int], None] = la
     tally.kinds[LogStarted.kind] = position - tally.kinds.total()
     pushes = [state.facts(position, utc_now()) for state in push_states(store)]
     named = {"study": study.name, "source_id": store.source_id, "position": position}
-    return {**named, **tally.summary(), "pushes": pushes}
+    return {**named, **tally.summary(wishes), "pushes": pushes}
 
 
 def _conversations(store: Store, kinds: Counter[str], upto: int) -> Iterator[Conversation]:
@@ -157,7 +160,7 @@ class Tally:
                 model = model_of(conversation.messages[fact.message_b])
                 self._measure(OUTCOMES[fact.compared.winner], model, fact.annotator_id, fact.at)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, wishes: Wishes = NO_WISHES) -> dict[str, Any]:
         """The counts as the documented JSON object, everything in a fixed order."""
         votes = {name: self.totals[name] for name in ("likes", "dislikes", "withdrawn", "flips")}
         gestures = ("messages_sent", "messages_rewritten", "retries", "edits", "undos", "turned_to_another_answer")
@@ -171,7 +174,7 @@ class Tally:
             "reasons": _reasons(self.reasons),
             "comments": self.totals["comments"],
             **{f"{axis}s": _records(self.table(axis)) for axis in AXES},
-            "trust": report(self.judged),
+            "trust": report(self.judged, wishes),
             "records": _nested(self.records),
             "excluded": dict(sorted(self.excluded.items())),
         }

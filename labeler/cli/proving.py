@@ -10,6 +10,7 @@ import typer
 
 from labeler.cli.opening import log_file, log_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
+from labeler.core.wishes import CONTROLS, Wishes
 from labeler.errors import HubError, LogError, PackageError
 from labeler.terminal import progress, show, show_json
 
@@ -24,17 +25,32 @@ if TYPE_CHECKING:
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
-def stats(config: Config = DEFAULT_CONFIG, database: Database = None, as_json: Json = False) -> None:
+def stats(
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
+    without_length: Annotated[
+        bool, typer.Option("--without-length", help="Rate models without what length adds.")
+    ] = False,
+    without_style: Annotated[
+        bool, typer.Option("--without-style", help="Rate them without what Markdown adds.")
+    ] = False,
+    without_named: Annotated[
+        bool, typer.Option("--without-named", help="Leave out votes on answers that named their model.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Say what the log holds.
 
     Votes, comparisons, reasons; models, annotators and days; and what the rules make of them.
     """
+    wanted = {"length": without_length, "style": without_style}
+    wishes = Wishes(tuple(one for one in CONTROLS if wanted[one]), blind_only=without_named)
     study = study_of(config, database)
     with log_of(study) as store:
         from labeler.stats import statistics, tables  # noqa: PLC0415 - pandas takes half a second
 
         with progress("reading conversations", store.conversation_count(store.position())) as bar:
-            document = statistics(store, study, report=bar.advance)
+            document = statistics(store, study, wishes, report=bar.advance)
     if as_json:
         show_json(document)
         return

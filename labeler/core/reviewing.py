@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Literal
 
 from labeler.core.conversation import Conversation, Message
 from labeler.core.events import Adjudicated, AnswersFlagged, Compared, Payload, ReviewSkipped, Ruling, VoteCast, swapped
+from labeler.core.standing import Standing
 from labeler.core.text import normal
 from labeler.core.values import value
 from labeler.errors import GestureRefused, NotFound
@@ -44,6 +46,11 @@ class Item:
     @property
     def id(self) -> str:
         return item_id(self.conversation_id, self.message_a, self.message_b)
+
+    def heard(self, standing: Standing) -> Item:
+        """The same without the words of whoever may not be heard: their reviews have to be done again by others."""
+        said = {one: word for one, word in self.said.items() if standing.refusal(one) is None}
+        return replace(self, said=said)
 
     def judgements(self) -> dict[str, str]:
         """The votes alone, the first one among them."""

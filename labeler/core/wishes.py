@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Control = Literal["length", "style"]
+CONTROLS: tuple[Control, ...] = ("length", "style")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,6 @@ class Wishes:
 
     controls: tuple[Control, ...] = ()
     blind_only: bool = False
+
+
+NO_WISHES = Wishes()

@@ -11,14 +11,13 @@ from typing import Any
 from labeler.core.agreement import alpha, observed
 from labeler.core.contributions import BUCKET, Key
 from labeler.core.judging import STEPS, VOTES, WINNERS
-from labeler.core.wishes import Wishes
+from labeler.core.wishes import NO_WISHES, Wishes
 from labeler.insights.agreement import Level, agreement
 from labeler.insights.intervals import wilson
 from labeler.insights.ranking import Battle, Leaderboard, flips_to_lose_first, leaderboard, left_share, votes_per_pair
 from labeler.insights.raters import LEAST_GOLD, Rater, raters_of
 
 Sums = Mapping[Key, int]
-NO_WISHES = Wishes()
 LEAST_SHARED = 5  # units that two annotators must share before they are compared
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from labeler.chat import Overseer, Oversight
 from labeler.core.roles import Visitor
-from labeler.core.wishes import Wishes
+from labeler.core.wishes import CONTROLS, Wishes
 from labeler.errors import GestureRefused
 from labeler.page.blocks import BARE, foot, sidebar, top, wire
 from labeler.page.pacing import Pace
@@ -19,7 +19,7 @@ from labeler.page.turns import Turns
 from labeler.page.wire import MALFORMED, Turn
 from labeler.study import Study
 
-BLIND = "blind"
+NAMED = "named"
 LEAST_AGREEING = 20  # pairs of annotators that are shown
 
 
@@ -46,8 +46,8 @@ class InsightsScreen:
 
     def look(self, visitor: Visitor, conversation_id: str, pace: Pace) -> tuple[Any, bool]:
         wanted = conversation_id.split(",")
-        controls = tuple(one for one in ("length", "style") if one in wanted)
-        seen = self._overseer.look(visitor, Wishes(controls, BLIND in wanted))
+        controls = tuple(one for one in CONTROLS if one in wanted)
+        seen = self._overseer.look(visitor, Wishes(controls, NAMED in wanted))
         return seen, seen.count.running
 
     def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:

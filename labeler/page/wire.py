@@ -47,7 +47,7 @@ class Turn(_Door):
     text: str = ""
     version: str = ""
     queue: Literal["reviews", "disputes"] = "reviews"
-    wishes: list[Literal["length", "style", "blind"]] = Field(default_factory=list, max_length=3)
+    wishes: list[Literal["length", "style", "named"]] = Field(default_factory=list, max_length=3)
     annotator: Annotated[str, Field(max_length=1000)] = ""
 
 

@@ -60,11 +60,17 @@ class Rules:
     def _put(self, connection: Connection, changed: Sequence[Conversation], standing: Standing) -> None:
         for conversation in changed:
             barred = standing.refusal(conversation.annotator_id) is not None
-            _write(connection, conversation.id, [] if barred else items_of(conversation), self.overlap)
+            items = [] if barred else items_of(conversation)
+            _write(connection, conversation.id, items, [item.heard(standing) for item in items], self.overlap)
 
 
-def _write(connection: Connection, conversation_id: str, items: Sequence[Item], overlap: int) -> None:
-    """Put what a conversation holds in the place of what it held before."""
+def _write(
+    connection: Connection, conversation_id: str, items: Sequence[Item], heard: Sequence[Item], overlap: int
+) -> None:
+    """Put what a conversation holds in the place of what it held before.
+
+    Who has said something of an item is not given it again (``items``), be it that nobody hears it (``heard``).
+    """
     known = select(review_items.c.item_id).where(review_items.c.conversation_id == conversation_id)
     connection.execute(delete(review_words).where(review_words.c.item_id.in_(known)))
     connection.execute(delete(review_items).where(review_items.c.conversation_id == conversation_id))
@@ -82,7 +88,7 @@ def _write(connection: Connection, conversation_id: str, items: Sequence[Item], 
             "agreement": item.agreement,
             "confidence": item.confidence,
         }
-        for item in items
+        for item in heard
     ]
     connection.execute(insert(review_items), rows)
     words = [

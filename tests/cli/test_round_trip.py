@@ -114,6 +114,15 @@ def test_every_config_of_the_package_loads(run: Run, log: Path, place: Path) -> 
         assert {split: loaded[split].num_rows for split in loaded} == splits
 
 
+def test_stats_rate_models_without_what_is_named(run: Run, log: Path) -> None:
+    def controls(*options: str) -> list[str]:
+        return list(json.loads(run("stats", "--json", *options).out)["trust"]["leaderboard"]["controls"])
+
+    assert controls() == []
+    assert controls("--without-style", "--without-length") == ["length", "style"]
+    assert controls("--without-named") == []
+
+
 def test_stats_and_export_count_the_same_records(run: Run, log: Path) -> None:
     exported = json.loads(run("export", "--json").out)
     counted = json.loads(run("stats", "--json").out)

@@ -237,6 +237,22 @@ def test_what_is_taken_back_erased_or_withdrawn_is_not_given_out(store: Store) -
     assert reviewer.counts(someone("bob")) == {}
 
 
+def test_reviews_of_whoever_was_excluded_are_done_again_by_others(store: Store) -> None:
+    tell(store, pair(1))
+    reviewer = reviewer_on(store, overlap=1)
+    task = reviewer.task(someone("bob"))
+    assert task is not None
+    reviewer.say(someone("bob"), task.lease, Opinion(choice="a"))
+    assert reviewer.counts(someone("eve")) == {"settled": 1}
+    out = told_of("bob").is_excluded()
+    tell(store, out)
+    assert reviewer.counts(someone("eve")) == {"open": 1}
+    assert reviewer.task(someone("bob")) is None
+    assert reviewer.task(someone("eve")) is not None
+    store.append(out.is_included().events[1:])
+    assert reviewer.counts(someone("eve")) == {"settled": 1}
+
+
 def test_made_anew_the_tables_say_the_same(store: Store) -> None:
     reviewer = reviewer_on(store, overlap=2)
     for number in range(6):

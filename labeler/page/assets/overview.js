@@ -9,7 +9,7 @@ import { onChange, page } from "./view.js";
 
 const LOOK_AGAIN_MS = 10_000;
 const LEAST_ALPHA = -0.2; // the scale begins there, or lower
-const WISHES = [["length", "what length adds"], ["style", "what Markdown adds"], ["blind", "votes on answers that named their model"]];
+const WISHES = [["length", "what length adds"], ["style", "what Markdown adds"], ["named", "votes on answers that named their model"]];
 const JUDGED = [["pairs", "Comparisons"], ["pairs_ordinal", "Comparisons, by strength"], ["votes", "Votes"]];
 const SAID = { a: "A", b: "B", tie: "same", both_bad: "both bad", like: "like", dislike: "dislike", given: "given", "not given": "not given", a1: "A", a2: "A", a3: "A much", b1: "B", b2: "B", b3: "B much" };
 const GIVEN = [["likes", "Likes"], ["dislikes", "Dislikes"], ["comparisons", "Comparisons"]];
