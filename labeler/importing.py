@@ -90,10 +90,22 @@ def rows_of(source: Source) -> Rows:
     """The rows of a source, one by one. Raises LabelerError."""
     path = Path(source.place)
     if path.is_file():
-        return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
+        readers = {".parquet": _parquet, ".txt": _lines}
+        return readers.get(path.suffix, _json_lines)(path)
     if path.exists() or source.place.count("/") != 1 or source.place.startswith((".", "/")):
         raise LabelerError(f"{source.place}: no such file; name a .jsonl or .parquet file, or OWNER/NAME on the Hub")
     return _hub(source)
+
+
+def _lines(path: Path) -> Rows:
+    """A prompt a line."""
+    with path.open(encoding="utf-8", errors="strict") as file:
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield f"line {number}", {"prompt": line.strip()}
+        except UnicodeDecodeError as error:
+            raise LabelerError(f"{path}: this is not UTF-8 text; write one prompt a line") from error
 
 
 def _json_lines(path: Path) -> Rows:

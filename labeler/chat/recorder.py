@@ -53,12 +53,12 @@ class Recorder:
         """The annotator's conversations of a mode, latest activity first, without cleared ones; and whether there are
         more."""
         listed: list[Listed] = []
-        begun = self.writing.store.conversations_of(annotator_id)
+        begun = self.writing.store.conversations_of(annotator_id, mode)
         for ids in (begun[first : first + LISTED] for first in range(0, len(begun), LISTED)):
             openers = self.writing.store.openers(ids)
             for conversation_id in ids:
                 with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
-                    if conversation.cleared or conversation_id not in openers or conversation.mode != mode:
+                    if conversation.cleared or conversation_id not in openers:
                         continue
                     if len(listed) == most:
                         return listed, True
@@ -80,12 +80,8 @@ class Recorder:
 
     def latest(self, annotator_id: str, mode: str = MODE) -> str:
         """The conversation to open first: the last one used in this mode, or none when that one was cleared."""
-        for conversation_id in self.writing.store.conversations_of(annotator_id):
-            with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
-                other = conversation.mode != mode
-            if not other:
-                return self.opened(annotator_id, conversation_id, mode)
-        return ""
+        last = self.writing.store.conversations_of(annotator_id, mode, limit=1)
+        return self.opened(annotator_id, last[0], mode) if last else ""
 
     def progress(self, annotator_id: str) -> Progress:
         """Counts of what the annotator has done so far."""

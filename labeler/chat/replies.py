@@ -139,7 +139,7 @@ class Replies:
         Raises:
             StoreError: an end could not be stored; it stays and is tried again.
         """
-        stopped = [reply for reply in self.of(conversation_id).values() if _stopped(reply)]
+        stopped = [reply for reply in self.of(conversation_id).values() if stop(reply)]
         errors = [error for reply in stopped if (error := self._stored_soon(reply))]
         if errors:
             raise errors[0]
@@ -159,13 +159,13 @@ class Replies:
         with self._lock:
             running = [reply for replies in self._running.values() for reply in replies.values()]
         for reply in running:  # all of them first: storing one may take as long as a locked file
-            _stopped(reply)
+            stop(reply)
         for reply in running:
             with suppress(StoreError):  # unfinished in the log: it counts as failed
                 self._store(reply)
 
     def _run(self, reply: Reply) -> None:
-        if _write(reply):
+        if write(reply):
             self._store_until_done(reply)
 
     def _store_until_done(self, reply: Reply) -> None:
@@ -193,7 +193,7 @@ class Replies:
                     del self._running[reply.conversation_id]
 
 
-def _stopped(reply: Reply) -> bool:
+def stop(reply: Reply) -> bool:
     """End a reply as stopped; false when it has ended already."""
     if not reply.finish("stopped"):
         return False
@@ -202,7 +202,7 @@ def _stopped(reply: Reply) -> bool:
     return True
 
 
-def _write(reply: Reply) -> bool:
+def write(reply: Reply) -> bool:
     """Stream the answer in; true when this thread is the one that ended the reply."""
     try:
         with closing(reply.model.stream(reply.messages, reply.sampling)) as stream:

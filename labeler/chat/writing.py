@@ -22,7 +22,7 @@ from labeler.core.events import Event, Payload, ReplyFinished, ReplyStarted
 from labeler.core.text import chat_messages
 from labeler.errors import ConsentNeeded, GestureRefused, SeqConflict
 from labeler.ids import event_id, new_id, text_sha256
-from labeler.models import ChatModel
+from labeler.models import ChatModel, Sampling
 from labeler.store import Store
 from labeler.study import Study
 
@@ -141,15 +141,8 @@ class Writing:
             self._start_replies(self.desk.append(gesture).result())
 
     def draw_from(self, model: ChatModel, system_prompt: str | None) -> gestures.Draw:
-        sampling = asdict(model.sampling(seed=self.chance.randrange(2**31)))
-        return gestures.Draw(
-            message_id=self.ids(),
-            model=model.name,
-            model_id=model.model_id,
-            model_revision=model.revision,
-            sampling=sampling | {"stop": list(sampling["stop"])},
-            system_prompt_sha256=text_sha256(system_prompt) if system_prompt else None,
-        )
+        sampling = model.sampling(seed=self.chance.randrange(2**31))
+        return draw_of(model, self.ids(), sampling, system_prompt)
 
     def _start_replies(self, events: Sequence[Event]) -> None:
         replies = []
@@ -181,6 +174,19 @@ class Writing:
             sampling=model.sampling(seed=int(started.sampling["seed"])),
             store_end=store_end,
         )
+
+
+def draw_of(model: ChatModel, message_id: str, sampling: Sampling, system_prompt: str | None) -> gestures.Draw:
+    """What is kept of a reply before it starts."""
+    drawn = asdict(sampling)
+    return gestures.Draw(
+        message_id=message_id,
+        model=model.name,
+        model_id=model.model_id,
+        model_revision=model.revision,
+        sampling=drawn | {"stop": list(drawn["stop"])},
+        system_prompt_sha256=text_sha256(system_prompt) if system_prompt else None,
+    )
 
 
 def check_nonce(nonce: str) -> None:

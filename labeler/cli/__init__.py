@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import erasing, importing, logs, proving, publishing, redacting, serving, users
+from labeler.cli import drafting, erasing, importing, logs, proving, publishing, redacting, serving, users
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
@@ -48,6 +48,7 @@ USERS_COMMANDS: Mapping[str, Callable[..., None]] = {
 for command in COMMANDS:
     app.command()(command)
 app.command("import")(importing.import_rows)
+app.command()(drafting.draft)
 for command in LOG_COMMANDS:
     log.command()(command)
 for name, command in REDACTION_COMMANDS.items():

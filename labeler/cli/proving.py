@@ -10,7 +10,6 @@ import typer
 
 from labeler.cli.opening import log_file, log_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
-from labeler.core.wishes import CONTROLS, Wishes
 from labeler.errors import HubError, LogError, PackageError
 from labeler.terminal import progress, show, show_json
 
@@ -43,12 +42,13 @@ def stats(
 
     Votes, comparisons, reasons; models, annotators and days; and what the rules make of them.
     """
-    wanted = {"length": without_length, "style": without_style}
-    wishes = Wishes(tuple(one for one in CONTROLS if wanted[one]), blind_only=without_named)
     study = study_of(config, database)
     with log_of(study) as store:
+        from labeler.core.wishes import CONTROLS, Wishes  # noqa: PLC0415
         from labeler.stats import statistics, tables  # noqa: PLC0415 - pandas takes half a second
 
+        wanted = {"length": without_length, "style": without_style}
+        wishes = Wishes(tuple(one for one in CONTROLS if wanted[one]), blind_only=without_named)
         with progress("reading conversations", store.conversation_count(store.position())) as bar:
             document = statistics(store, study, wishes, report=bar.advance)
     if as_json:

@@ -30,7 +30,7 @@ from labeler.core.events import (
 )
 from labeler.core.standing import NOBODY
 from labeler.core.text import normal
-from labeler.ids import event_id, sha256_hex
+from labeler.ids import event_id, sha256_hex, text_sha256
 
 UNKNOWN = "imported"
 STRENGTH = 2
@@ -94,6 +94,17 @@ def _checked(read: Imported) -> Imported:
     if read.gold and read.winner is None and read.label is None:
         raise Misfit("a gold row has to say which answer is right")
     return read
+
+
+def prompt_in(row: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The prompt of a row that has nothing else. Raises Misfit."""
+    if row.get("prompt") is None:
+        raise Misfit("no column 'prompt'")
+    prompt = _messages(row["prompt"], "prompt")
+    _check_prompt(prompt)
+    if not all(text.strip() for _, text in prompt):
+        raise Misfit("a message is empty")
+    return prompt
 
 
 def _check_prompt(prompt: Sequence[Message]) -> None:
@@ -197,13 +208,21 @@ def _dialogue(text: str) -> tuple[Message, ...]:
 
 def events_of(row: Imported, *, source: str, study: str, at: str) -> list[NewEvent]:
     """The conversation of a row. The same row of the same source has the same ids, whenever it is read."""
-    owner = NOBODY + source
     known = canonical_json(
         {"prompt": [list(one) for one in row.prompt], "answers": list(row.answers), "gold": row.gold}
     )
-    digest = sha256_hex("import", source, known)
-    conversation_id = "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
-    payloads = list(_payloads(row, conversation_id, study))
+    conversation_id = named("import", source, known)
+    return told_by(NOBODY + source, conversation_id, _payloads(row, conversation_id, study), at)
+
+
+def named(what: str, source: str, known: str) -> str:
+    """The id of the conversation that something known about a source makes."""
+    digest = sha256_hex(what, source, known)
+    return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
+
+
+def told_by(owner: str, conversation_id: str, payloads: Sequence[Payload], at: str) -> list[NewEvent]:
+    """The events of a conversation that nobody held."""
     return [
         NewEvent(
             event_id=event_id(owner, f"import:{conversation_id}", index),
@@ -218,21 +237,14 @@ def events_of(row: Imported, *, source: str, study: str, at: str) -> list[NewEve
 
 
 def _payloads(row: Imported, conversation_id: str, study: str) -> list[Payload]:
-    system = row.prompt[0][1] if row.prompt[0][0] == "system" else None
-    said = [one for one in row.prompt if one[0] != "system"]
+    system = system_in(row.prompt)
     mode = "gold" if row.gold else "import"
-    payloads: list[Payload] = [ConversationStarted(study=study, mode=mode, model="", system_prompt=system)]
-    parent: str | None = None
-    for number, (role, text) in enumerate(said):
-        message_id = f"{conversation_id}.{number}"
-        if role == "user":
-            payloads.append(MessageSent(message_id=message_id, parent_id=parent, content=text))
-        else:
-            payloads += _reply(message_id, str(parent), UNKNOWN, text)
-        parent = message_id
+    started = ConversationStarted(study=study, mode=mode, model="", system_prompt=system)
+    asked, parent = prompt_payloads(row.prompt, conversation_id, system)
+    payloads: list[Payload] = [started, *asked]
     names = [f"{conversation_id}.{side}" for side in "ab"[: len(row.answers)]]
     for name, model, text in zip(names, row.models, row.answers, strict=True):
-        payloads += _reply(name, str(parent), model, text)
+        payloads += _reply(name, parent, model, text, system)
     if row.winner is not None:
         strength = STRENGTH if row.winner in ("a", "b") else 0
         payloads.append(
@@ -243,7 +255,26 @@ def _payloads(row: Imported, conversation_id: str, study: str) -> list[Payload]:
     return payloads
 
 
-def _reply(message_id: str, parent_id: str, model: str, text: str) -> list[Payload]:
+def system_in(prompt: Sequence[Message]) -> str | None:
+    """The system message with which a prompt begins, if it does."""
+    return prompt[0][1] if prompt[0][0] == "system" else None
+
+
+def prompt_payloads(prompt: Sequence[Message], conversation_id: str, system: str | None) -> tuple[list[Payload], str]:
+    """The messages of a prompt, and the id of the last of them; the ``system`` message stands elsewhere."""
+    payloads: list[Payload] = []
+    parent: str | None = None
+    for number, (role, text) in enumerate(one for one in prompt if one[0] != "system"):
+        message_id = f"{conversation_id}.{number}"
+        if role == "user":
+            payloads.append(MessageSent(message_id=message_id, parent_id=parent, content=text))
+        else:
+            payloads += _reply(message_id, str(parent), UNKNOWN, text, system)
+        parent = message_id
+    return payloads, str(parent)
+
+
+def _reply(message_id: str, parent_id: str, model: str, text: str, system: str | None) -> list[Payload]:
     started = ReplyStarted(
         message_id=message_id,
         parent_id=parent_id,
@@ -251,6 +282,6 @@ def _reply(message_id: str, parent_id: str, model: str, text: str) -> list[Paylo
         model_id=model,
         model_revision=None,
         sampling={},
-        system_prompt_sha256=None,
+        system_prompt_sha256=text_sha256(system) if system else None,
     )
     return [started, ReplyFinished(message_id=message_id, content=text, status="complete")]

@@ -63,6 +63,13 @@ begun_by = (
     .where(conversations.c.annotator_id == bindparam("annotator_id"), _kept)
     .order_by(_newest.desc())
 )
+_mode = (
+    select(type_coerce(events.c.body, JSON)["mode"].as_string())
+    .where(events.c.position == conversations.c.first_position)
+    .correlate(conversations)
+    .scalar_subquery()
+)
+begun_by_in = begun_by.where(_mode == bindparam("mode"))
 begun_upto = (
     select(conversations.c.ordinal + 1)
     .where(conversations.c.first_position <= bindparam("upto"))

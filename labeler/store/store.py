@@ -173,10 +173,12 @@ class Store:
         """As ``scan``, raw: rows of ``COLUMNS``."""
         return self._pages(queries.in_order, after, self.position() if upto is None else upto)
 
-    def conversations_of(self, annotator_id: str, limit: int | None = None) -> list[str]:
-        """The conversations that an annotator began, the one with the newest event first."""
+    def conversations_of(self, annotator_id: str, mode: str | None = None, limit: int | None = None) -> list[str]:
+        """The conversations that an annotator began, of one mode or all, the one with the newest event first."""
+        query = queries.begun_by if mode is None else queries.begun_by_in
+        named = {"annotator_id": annotator_id, **({} if mode is None else {"mode": mode})}
         with self.database.reading() as connection:
-            return list(connection.scalars(queries.begun_by.limit(limit), {"annotator_id": annotator_id}))
+            return list(connection.scalars(query.limit(limit), named))
 
     def openers(self, conversation_ids: Iterable[str]) -> dict[str, str]:
         """The text of the first user message of each conversation that has one."""

@@ -48,6 +48,13 @@ def test_parquet_is_read_as_well(run: Run, place: Path) -> None:
     assert said == {"source": "pairs", "taken": 5, "known": 0, "refused": {}, "examples": []}
 
 
+def test_a_row_with_a_system_message_makes_a_sound_log(run: Run, place: Path) -> None:
+    messages = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user")]
+    source = jsonl(place / "pairs.jsonl", [{"prompt": messages, "chosen": "Good.", "rejected": "Bad."}])
+    assert run("import", source).out == "1 rows taken, 0 known before, 0 refused\n"
+    assert items(place) == {"open": 1}
+
+
 def test_what_is_refused_is_named_with_its_place_and_the_rest_is_taken(run: Run, place: Path) -> None:
     source = jsonl(place / "pairs.jsonl", [ROWS[0], {"text": "x"}, {"prompt": "", "chosen": "x", "rejected": "y"}])
     said = run("import", source)

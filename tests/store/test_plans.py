@@ -20,6 +20,7 @@ PARAMETERS: dict[str, Any] = {
     "first": 0,
     "last": 2,
     "limit": 5,
+    "mode": "chat",
     "position": 4,
     "seq": 1,
     "stream_id": "c1",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from labeler.core.events import ConsentWithdrawn, Erased, Event, NewEvent
+from labeler.core.events import ConsentWithdrawn, ConversationStarted, Erased, Event, NewEvent
 from labeler.store import Store
 from labeler.store.index import differences, rebuild
 from tests.store.made import facts, ids, log_of, made, votes
@@ -86,6 +86,16 @@ def test_a_conversation_belongs_to_the_one_who_began_it(store: Store) -> None:
     store.append(votes("c1", 2))
     store.append([made("late", "c1", 3, annotator="bea")])
     assert store.conversations_of("bea") == []
+
+
+def test_conversations_of_one_mode_are_found_by_themselves(store: Store) -> None:
+    for number, mode in enumerate(("chat", "compare", "chat")):
+        started = ConversationStarted(study="s", mode=mode, model="")
+        store.append([made(f"e{number}", f"c{number}", payload=started)])
+    assert store.conversations_of("ann", "chat") == ["c2", "c0"]
+    assert store.conversations_of("ann", "compare") == ["c1"]
+    assert store.conversations_of("ann", "chat", limit=1) == ["c2"]
+    assert store.conversations_of("ann", "review") == []
 
 
 def test_openers_are_first_user_messages(store: Store) -> None:

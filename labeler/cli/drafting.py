@@ -1,0 +1,64 @@
+"""The command that has prompts answered by several models, to be reviewed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labeler.cli.opening import log_of, study_of
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
+from labeler.errors import LabelerError
+from labeler.terminal import progress, show, show_json
+
+
+def draft(
+    source: Annotated[
+        str, typer.Argument(metavar="PROMPTS", help="A .txt, .jsonl or .parquet file, or OWNER/NAME on the Hub.")
+    ],
+    answers: Annotated[int, typer.Option("--answers", min=2, max=10, help="Models that answer each prompt.")] = 2,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=64, help="Prompts that are answered at once.")] = 4,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="What the log calls it.", show_default="the file's or repo's"),
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="Of a data set on the Hub.")] = "train",
+    subset: Annotated[
+        str | None, typer.Option("--subset", metavar="CONFIG", help="Of a data set on the Hub.", show_default=False)
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Have the study's models answer a pool of prompts, to be reviewed.
+
+    Every prompt is answered by different models and goes into the queue (docs/review.md); run again, it goes on.
+    """
+    study = study_of(config, database)
+    from labeler.drafting import Drafting  # noqa: PLC0415 - models, pyarrow and datasets take a second
+    from labeler.importing import Source  # noqa: PLC0415
+    from labeler.models import open_models  # noqa: PLC0415
+    from labeler.store import utc_now  # noqa: PLC0415
+
+    place = Source(source, name or (Path(source).stem if Path(source).exists() else source), subset, split)
+    with log_of(study, begin=True) as store, open_models(study.models, os.environ) as models:
+        drafting = Drafting(study, models, utc_now, answers=answers, parallel=parallel)
+        with progress("answering prompts", 0) as bar:
+            result = drafting.run(store, place, bar.advance)
+    refused, failed = result.refused.total(), result.failed.total()
+    if as_json:
+        told = {"source": result.source, "drafted": result.drafted, "known": result.known}
+        show_json({**told, "refused": dict(result.refused), "failed": dict(result.failed), "examples": result.examples})
+    else:
+        show(
+            f"{result.drafted:,} prompts answered, {result.known:,} known before, {refused:,} refused,"
+            f" {failed:,} failed"
+        )
+        for line in result.examples:
+            show(f"  {line}")
+    if failed:
+        raise LabelerError(f"{failed:,} prompts were not answered; the same command tries them again")
+    if refused and not (result.drafted or result.known):
+        raise LabelerError(f"{source}: no prompt could be taken; docs/review.md says what a prompt is")
