@@ -25,7 +25,6 @@ from labeler.beside import CounterBeside, PusherBeside
 from labeler.chat import Comparer, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
 from labeler.errors import LabelerError
-from labeler.hub import hub_sign_in, repo_here
 from labeler.models import open_models
 from labeler.page import Browsers, Cases, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
 from labeler.page.recognition import Recognizer
@@ -96,7 +95,11 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
         return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up, browsers), None
     sessions = Sessions(store, cookie_secret(), clock=utc_now)
     recognizer = SignedIn(sessions, f"labeler_account_{store.source_id}", browsers)
-    hub = hub_sign_in(cookie_secret(), environ) if study.auth.kind == "huggingface" else None
+    hub = None
+    if study.auth.kind == "huggingface":
+        from labeler.hub import hub_sign_in  # noqa: PLC0415 - loads what exports need
+
+        hub = hub_sign_in(cookie_secret(), environ)
     return recognizer, Entrance(
         study.title, accounts, sessions, recognizer, pages_of(study), sign_up=study.auth.sign_up, hub=hub
     )
@@ -116,6 +119,8 @@ def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, 
     position = store.position()
     if study.dataset.push_every is None or study.dataset.repo is None:
         return {"position": position}
+    from labeler.hub import repo_here  # noqa: PLC0415 - loads what exports need
+
     address = repo_here(study.dataset.repo, environ).address
     return {"position": position, "sync": push_state(store, address).facts(position, utc_now())}
 

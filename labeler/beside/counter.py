@@ -17,7 +17,7 @@ from typing import Any
 from labeler.chat.overseer import Count
 from labeler.core.wishes import Wishes
 from labeler.errors import LabelerError
-from labeler.export.crews import end_with_parent
+from labeler.parents import end_with_parent
 from labeler.store import Store
 
 NICENESS = 10

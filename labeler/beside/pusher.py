@@ -11,15 +11,16 @@ import time
 from collections.abc import Mapping
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labeler.errors import LabelerError
-from labeler.export.crews import end_with_parent, in_process
-from labeler.export.keys import pseudonym_key
-from labeler.hub import repo_here
+from labeler.parents import end_with_parent
 from labeler.store import Store
 from labeler.study import Study
-from labeler.syncing import Outlet, Pusher, Tempo, Turn, run_until_told
 from labeler.terminal import say
+
+if TYPE_CHECKING:
+    from labeler.syncing import Turn
 
 AGAIN_SECONDS = 60.0
 # With what the page needs before, serve ends within ten seconds.
@@ -86,6 +87,12 @@ def _push(study: Study, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page, which tells us
     end_with_parent()
     os.nice(NICENESS)
+    # What exports and pushes need takes seconds and a hundred megabytes that the page itself can do without.
+    from labeler.export.crews import in_process  # noqa: PLC0415
+    from labeler.export.keys import pseudonym_key  # noqa: PLC0415
+    from labeler.hub import repo_here  # noqa: PLC0415
+    from labeler.syncing import Outlet, Pusher, Tempo, run_until_told  # noqa: PLC0415
+
     try:
         every, repo = study.dataset.push_every, study.dataset.repo
         if every is None or repo is None:

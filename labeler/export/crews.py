@@ -7,9 +7,7 @@ shards are built again by the others.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -24,12 +22,12 @@ from concurrent.futures import (
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labeler.errors import LabelerError, PackageError
 from labeler.export.building import Work, build
 from labeler.export.shards import Shard
+from labeler.parents import end_with_parent
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -100,18 +98,6 @@ def _begin_worker() -> None:
     """In each process of a pool: Ctrl-C is for the export, and nobody works on when the export was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
-
-
-def end_with_parent() -> None:
-    """From now on this process, which another one began, does not outlive it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait_for([sentinel])
-    os._exit(1)
 
 
 def cluster(address: str) -> Crew:
