@@ -100,7 +100,7 @@ class Overseer:
         if len(reason) > MAX_COMMENT:
             raise GestureRefused(f"The reason is too long; {MAX_COMMENT:,} characters are the most.")
         if not self._store.tally(annotator_id):
-            raise NotFound("No annotator has this id. Reload the page.")
+            raise NotFound("No annotator has this id. labeler stats lists them.")
         if not self._is_excluded(annotator_id):
             payload = AnnotatorExcluded(reason=reason.strip())
             append_about(self._store, self._clock, annotator_id, payload, by=visitor.annotator_id, nonce=nonce)

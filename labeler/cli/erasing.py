@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labeler.cli.opening import key_here, log_of, package_of, repo_of, study_of
+from labeler.cli.opening import annotator_named, key_here, log_of, package_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, Out, Repo, Scheduler, View, Workers
 from labeler.errors import HubError
 from labeler.terminal import progress, show, show_json
@@ -58,11 +58,11 @@ def forget(
     from labeler.forgetting import Place, Wish  # noqa: PLC0415
 
     study = study_of(config, database).with_view(view)
-    wish = (
-        Wish("annotator", _annotator_id(study, annotator), reason)
-        if annotator
-        else Wish("conversation", str(conversation), reason)
-    )
+    if annotator:
+        with log_of(study) as store:
+            wish = Wish("annotator", annotator_named(store, annotator), reason)
+    else:
+        wish = Wish("conversation", str(conversation), reason)
     where, crew = repo_of(study, repo) if push else None, crew_of(workers, scheduler)
     place = Place(package_of(study, out), key_here(), where, purge_history, crew, _siblings(study, out))
     receipt, path = _forgotten(study, wish, place)
@@ -80,15 +80,6 @@ def _forgotten(study: Study, wish: Wish, place: Place) -> tuple[Receipt, Path]:
 
     with log_of(study) as store, progress("erasing") as bar:
         return forget_everywhere(store, study, wish, place, clock=utc_now, report=lambda text: bar.at(text, 0, 0))
-
-
-def _annotator_id(study: Study, named: str) -> str:
-    """The annotator of an account's name, or the id as it was given."""
-    from labeler.accounts import Accounts  # noqa: PLC0415 - as every room
-
-    with log_of(study) as store:
-        found = {account.name: account.annotator_id for account in Accounts(store).listed()}
-    return found.get(named.casefold(), named)
 
 
 def _siblings(study: Study, out: Path | None) -> list[tuple[Study, Path]]:

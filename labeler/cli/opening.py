@@ -45,6 +45,14 @@ def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
         yield store
 
 
+def annotator_named(store: Store, named: str) -> str:
+    """The annotator of an account's name, or the id as it was given."""
+    from labeler.accounts import Accounts  # noqa: PLC0415 - argon2 and as every room
+
+    found = {account.name: account.annotator_id for account in Accounts(store).listed()}
+    return found.get(named.casefold(), named)
+
+
 def package_of(study: Study, out: Path | None) -> Path:
     """Where the study's package is."""
     return out or study.package_folder

@@ -21,6 +21,7 @@ from labeler.study import Study
 
 NAMED = "named"
 LEAST_AGREEING = 20  # pairs of annotators that are shown
+MOST_RATERS = 200
 
 
 class InsightsScreen:
@@ -65,17 +66,35 @@ def _facts(seen: Oversight) -> dict[str, Any]:
         "log": seen.position,
         "counting": {"done": count.done, "of": count.of} if count.running else None,
         "trouble": count.trouble,
-        "names": dict(seen.names),
+        "names": {one: seen.names[one] for one in sorted(_shown(seen)) if one in seen.names},
         "excluded": [asdict(one) for one in seen.excluded],
         "may_exclude": seen.may_exclude,
         "document": None if count.document is None else _shortened(count.document),
     }
 
 
+def _shown(seen: Oversight) -> set[str]:
+    """Whose names the page needs: of nobody else are they sent."""
+    document = seen.count.document or {}
+    return {*(one["annotator"] for one in document.get("raters", ())), *(one.annotator_id for one in seen.excluded)}
+
+
 def _shortened(document: Mapping[str, Any]) -> dict[str, Any]:
     between: Sequence[Mapping[str, Any]] = document["between_annotators"]
     least = sorted(between, key=lambda one: one["percent"])[:LEAST_AGREEING]
-    return {**document, "between_annotators": least, "between_all": len(between)}
+    raters = sorted(document["raters"], key=_suspicion)[:MOST_RATERS]
+    return {
+        **document,
+        "between_annotators": least,
+        "between_all": len(between),
+        "raters": raters,
+        "raters_all": len(document["raters"]),
+    }
+
+
+def _suspicion(rater: Mapping[str, Any]) -> tuple[bool, float]:
+    """Those who are marked come first, then those furthest below the others; who shared nothing comes last."""
+    return not rater["flagged"], float("inf") if rater["z"] is None else rater["z"]
 
 
 def build_insights(study: Study, turns: Turns) -> gr.Blocks:

@@ -115,11 +115,10 @@ function sides({ left, advantage }) {
 
 // ── who the annotators are ──
 
-const suspicion = (one) => [one.flagged ? 0 : 1, one.z ?? 99];
-
 function annotators(document) {
   const out = new Set(page.view.excluded.map(({ annotator_id }) => annotator_id));
-  const order = document.raters.filter(({ annotator }) => !out.has(annotator)).sort((a, b) => suspicion(a)[0] - suspicion(b)[0] || suspicion(a)[1] - suspicion(b)[1]);
+  const order = document.raters.filter(({ annotator }) => !out.has(annotator));
+  const more = document.raters_all - document.raters.length;
   const heads = [["Annotator"], ["Judged", "number"], ["Days", "number"], ["Likes", "number"], ["Median time", "number"], ["Agrees", "number"], ["z", "number"], ["Gold", "number"], ...(page.view.may_exclude ? [["Exports"]] : [])];
   const rows = order.map((rater) => [
     make("span", {}, person(rater.annotator), ...(rater.flagged ? [" ", make("span", { class: "flagged" }, "look at this")] : [])),
@@ -132,7 +131,7 @@ function annotators(document) {
     rater.gold.n ? `${percent(rater.gold.share)} of ${number(rater.gold.n)}` : "",
     ...(page.view.may_exclude ? [make("button", { type: "button", "data-exclude": rater.annotator, onclick: () => exclude(rater.annotator) }, "Exclude")] : []),
   ]);
-  const note = make("p", { class: "note" }, "z compares an annotator with what the others said of the same, theirs left out; far below 0 is worth a look. Those marked are too far below for chance, given how many there are (5 % false discoveries). Nothing is left out by itself.");
+  const note = make("p", { class: "note" }, "z compares an annotator with what the others said of the same, theirs left out; far below 0 is worth a look. Those marked are too far below for chance, given how many there are (5 % false discoveries). Nothing is left out by itself." + (more > 0 ? ` The ${number(document.raters.length)} most worth a look are shown; labeler stats --json has ${number(more)} more.` : ""));
   const parts = rows.length ? [table("Annotators", heads, rows), note] : [make("p", { class: "note" }, "Nobody has judged anything yet.")];
   return section("Who are the annotators?", ...parts, ...excluded());
 }
