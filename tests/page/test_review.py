@@ -170,7 +170,9 @@ def test_the_page_is_for_reviewers(browser: Browser, reviewed: Served) -> None:
 
 def test_links_to_pages_are_those_of_the_role(browser: Browser, reviewed: Served) -> None:
     page = signed_in(browser, reviewed, "bob")
-    expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(["Chat", "Review"])
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(
+        ["Chat", "Review", "Insights"]
+    )
     page.context.clear_cookies()
     page.goto(reviewed.address)
     fill(page, "ann", WORDS["ann"])
