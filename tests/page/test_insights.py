@@ -19,7 +19,7 @@ from tests.export import tell
 from tests.model_server import ModelServer
 from tests.page import axe
 from tests.page.conftest import study_of
-from tests.page.test_sign_in import ANN, BOB, elsewhere, fill, users
+from tests.page.test_sign_in import ANN, BOB, elsewhere, fill, make_accounts
 from tests.served import Served
 from tests.stories import told
 
@@ -184,8 +184,7 @@ def test_reviewers_read_and_admins_decide_and_annotators_get_neither(
     study = two_models(model, auth="password")
     fill_log(tmp_path, study, 40)
     with Served(tmp_path, study) as served:
-        users(served, "add", "ann", password=ANN)
-        users(served, "add", "bob", "--role", "reviewer", password=BOB)
+        make_accounts(served, ("ann", "annotator", ANN), ("bob", "reviewer", BOB))
         page = browser.new_context(extra_http_headers=elsewhere()).new_page()
         page.goto(f"{served.address}/insights")
         fill(page, "bob", BOB)

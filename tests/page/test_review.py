@@ -11,16 +11,18 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from labeler.core.roles import Role
 from labeler.store import Store
 from tests.export import tell
 from tests.model_server import ModelServer
 from tests.page import axe
 from tests.page.conftest import study_of
-from tests.page.test_sign_in import elsewhere, fill, sign_in, users
+from tests.page.test_sign_in import elsewhere, fill, make_accounts, sign_in
 from tests.served import Served
 from tests.stories import told
 
 WORDS = {"ann": "correct horse", "bob": "battery staple", "eve": "hedgehog soup"}
+ROLES: dict[str, Role] = {"ann": "annotator", "bob": "reviewer", "eve": "reviewer"}
 FIRST = "Rivers carry salt."
 
 
@@ -37,9 +39,7 @@ def reviewed(model: ModelServer, tmp_path: Path) -> Iterator[Served]:
     log_in(tmp_path, 3)
     study = study_of(model, auth="password", modes=["chat", "review"], review={"overlap": 1})
     with Served(tmp_path, study) as served:
-        users(served, "add", "ann", password=WORDS["ann"])
-        for name in ("bob", "eve"):
-            users(served, "add", name, "--role", "reviewer", password=WORDS[name])
+        make_accounts(served, *((name, ROLES[name], WORDS[name]) for name in WORDS))
         yield served
 
 

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from labeler.accounts import Accounts
+from labeler.core.roles import Role
 from labeler.ids import new_id
 from labeler.store import Store
 from tests.model_server import ModelServer
@@ -38,6 +40,14 @@ def users(served: Served, *words: str, password: str = "") -> str:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+def make_accounts(served: Served, *made: tuple[str, Role, str]) -> None:
+    """The same as ``labeler users add`` for each name, role and password, without a process for each."""
+    with closing(Store.open(served.database)) as store:
+        accounts = Accounts(store)
+        for name, role, password in made:
+            accounts.add(name, role, password)
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,17 @@ import pytest
 from datasets import load_dataset
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from labeler.core.roles import Role
 from labeler.store import Store
 from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
 from tests.page import axe
 from tests.page.conftest import study_of
-from tests.page.test_sign_in import elsewhere, users
+from tests.page.test_sign_in import elsewhere, make_accounts
 from tests.served import Served
 
 WORDS = {"ann": "correct horse", "ben": "battery staple", "eve": "hedgehog soup", "lea": "quiet harbour"}
+ROLES: dict[str, Role] = {"ann": "annotator", "ben": "annotator", "eve": "reviewer", "lea": "admin"}
 MODELS = ("crimson", "emerald", "azure")
 MOST_TABS = 80
 SLOW_MS = 60_000
@@ -87,8 +89,7 @@ def team(browser: Browser, model: ModelServer, tmp_path: Path) -> Iterator[dict[
     shots = tmp_path / "shots"
     shots.mkdir()
     with Served(tmp_path, study) as served:
-        for name, role in {"ann": "annotator", "ben": "annotator", "eve": "reviewer", "lea": "admin"}.items():
-            users(served, "add", name, "--role", role, password=WORDS[name])
+        make_accounts(served, *((name, ROLES[name], word) for name, word in WORDS.items()))
         people = {}
         for name, scheme in zip(WORDS, ("light", "dark", "light", "dark"), strict=True):
             context = browser.new_context(
@@ -144,6 +145,7 @@ def review(person: Person, key: str, shot: str = "") -> None:
     )
 
 
+@pytest.mark.timeout(400)  # four people, a server, a process that counts, and an export
 def test_a_team_works_through_a_day_without_a_mouse(team: dict[str, Person], tmp_path: Path) -> None:
     ann, ben, eve, lea = (team[name] for name in WORDS)
 
