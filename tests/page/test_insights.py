@@ -244,3 +244,10 @@ def test_what_was_folded_out_stays_so_when_the_page_is_drawn_anew(page: Page) ->
     expect(page.get_by_label("what Markdown adds")).to_be_checked()
     page.wait_for_timeout(3000)
     expect(page.get_by_role("table", name="Votes per pair")).to_be_visible()
+
+
+def test_the_help_names_no_keys_that_do_nothing_here(page: Page) -> None:
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog).to_contain_text("This help")
+    expect(dialog).not_to_contain_text("Send the message")

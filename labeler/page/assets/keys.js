@@ -2,16 +2,20 @@
 
 import { isOpen, showHelp } from "./dialogs.js";
 import { byId } from "./dom.js";
+import { talks } from "./settings.js";
 import { setOpen, WIDE } from "./sidebar.js";
 import { box } from "./composer.js";
 import { page } from "./view.js";
 
 const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable=true]";
-const SHARED = [
+const TALKING = [
   ["m", "Write a message", () => box()?.focus()],
   ["n", "New conversation", () => (byId("new")?.click(), box()?.focus())],
   ["Enter", "Send the message"],
   ["Shift + Enter", "A new line in the message"],
+];
+const SHARED = [
+  ...(talks ? TALKING : []),
   ["Escape", "Close this, or cancel an edit"],
   ["?", "This help", () => showHelp(keys)],
 ];

@@ -2,6 +2,9 @@
 
 export const settings = JSON.parse(document.getElementById("labeler-settings").textContent);
 
+// Whether people talk with models on this page: there is a message box, and conversations of their own.
+export const talks = ["chat", "compare"].includes(settings.page);
+
 // An address of the server, from whatever page this is.
 export const at = (path) => `${settings.root}${path}`;
 

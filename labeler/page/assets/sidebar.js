@@ -3,14 +3,13 @@
 import { confirmThen } from "./dialogs.js";
 import { byId, make, mark, onRedraw } from "./dom.js";
 import { onDelivered } from "./outbox.js";
-import { at, perBrowser, settings } from "./settings.js";
+import { at, perBrowser, settings, talks } from "./settings.js";
 import { notice } from "./status.js";
 import { ask, onEcho, openConversation } from "./turns.js";
 import { onChange, page } from "./view.js";
 
 export const WIDE = "(min-width: 769px)"; // Gradio's own limit: below, an open sidebar covers the page
 const SETTLE_MS = 400;
-const LISTS = ["chat", "compare"]; // the pages with conversations of the annotator's own
 const COUNTS = [["answers", "answers"], ["votes", "votes"], ["edits", "edits"], ["comparisons", "comparisons"]];
 let facts = null;
 let most = settings.listed; // conversations that are listed
@@ -112,7 +111,7 @@ function draw() {
   const key = JSON.stringify([facts, page.view.conversation, page.consent]);
   if (key === shown && place.childElementCount) return;
   shown = key;
-  place.replaceChildren(progress(), ...(LISTS.includes(settings.page) ? [conversations()] : []), identity());
+  place.replaceChildren(progress(), ...(talks ? [conversations()] : []), identity());
 }
 
 async function load() {

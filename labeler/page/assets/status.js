@@ -4,7 +4,7 @@
 // it, never in it, and only once.
 
 import { byId, onRedraw } from "./dom.js";
-import { perTab, settings } from "./settings.js";
+import { perTab, talks } from "./settings.js";
 
 // "lost" can be tried again; "refused" never will be taken.
 const NAMES = { idle: "", saving: "Saving", saved: "Saved", refused: "Not saved", lost: "Not saved" };
@@ -20,7 +20,7 @@ function build() {
     <button type="button" id="save-again" hidden>Save again</button>
     <span id="save-details" role="status"></span>
     <span id="notice" role="status"></span>
-    <span class="hint">${["chat", "compare"].includes(settings.page) ? "Enter sends · press" : "Press"} ? for keys</span>`;
+    <span class="hint">${talks ? "Enter sends · press" : "Press"} ? for keys</span>`;
   line.querySelector("#save-again").addEventListener("click", () => again.forEach((action) => action()));
   return line;
 }

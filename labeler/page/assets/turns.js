@@ -4,7 +4,7 @@
 // and an echo of the nonce. Until the echo comes the gesture is pending, and only Stop, Clear and New may overtake it.
 
 import { onAway } from "./pulse.js";
-import { newNonce, perTab, settings } from "./settings.js";
+import { newNonce, perTab, talks } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";
 import { answers, changed, onChange, page, setView, voteOf } from "./view.js";
 
@@ -159,7 +159,7 @@ const addressOf = (id) => `${window.location.pathname}${window.location.search}#
 
 // A conversation that was left for an empty page stays one step of the browser's Back away.
 function writeHash(before) {
-  if (!["chat", "compare"].includes(settings.page)) return; // what is reviewed is given out, and has no address
+  if (!talks) return; // what is reviewed is given out, and has no address
   const now = page.view.conversation;
   if (window.location.href.endsWith(addressOf(now))) return;
   if (before && !now) history.pushState(null, "", addressOf(now));
