@@ -1,6 +1,7 @@
 // The script of the page "Insights".
 //
 //   overview  what the statistics say
+//   charts    small charts, tables, and intervals in their cells
 
 import "./english.js";
 import { startRedraws } from "./dom.js";
