@@ -92,7 +92,11 @@ class CounterBeside:
                 continue
             if wishes is None or self._ended:
                 return self._let_go(pipe)
-            pipe = pipe or self._begin()
+            try:
+                pipe = pipe or self._begin()
+            except OSError as error:  # no memory, or no more processes
+                self._settle(wishes, time.monotonic(), trouble=f"Counting cannot begin ({error.strerror}).")
+                continue
             if not self._answered(wishes, pipe):
                 self._let_go(pipe)
                 pipe = None

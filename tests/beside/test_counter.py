@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -139,6 +140,23 @@ def test_end_ends_the_process_and_the_thread_whatever_they_are_at(store: Store) 
     assert process is None or not process.is_alive()
     assert not any(thread.name == "labeler-counter-watch" for thread in threading.enumerate())
     assert not counting(Wishes()).document
+
+
+def test_a_process_that_cannot_begin_is_told_of_and_tried_again(
+    counting: CounterBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counter, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(counter, "REST_SHARE", 0.0)
+    begin = counting._begin
+
+    def out_of_processes() -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(counting, "_begin", out_of_processes)
+    found = until(lambda: counting(Wishes()), lambda count: bool(count.trouble))
+    assert found.trouble == f"Counting cannot begin ({os.strerror(errno.EAGAIN)})."
+    monkeypatch.setattr(counting, "_begin", begin)
+    assert counted(counting).trouble == ""
 
 
 def test_who_asked_nothing_began_nothing(store: Store) -> None:
