@@ -29,6 +29,7 @@ from labeler.models import open_models
 from labeler.page import Browsers, Cases, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
 from labeler.page.recognition import Recognizer
 from labeler.store import Store, utc_now
+from labeler.store.accounts import all_accounts
 from labeler.store.pushes import push_state
 from labeler.study import Study
 from labeler.terminal import say
@@ -68,7 +69,7 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
         stack.callback(counter.end)
         cases = Cases(
             recorder,
-            Overseer(store, utc_now, counter, partial(account_names, Accounts(store))),
+            Overseer(store, utc_now, counter, partial(account_names, store)),
             Comparer(writing) if "compare" in study.modes else None,
             Reviewer(writing, utc_now) if "review" in study.modes else None,
         )
@@ -105,9 +106,9 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     )
 
 
-def account_names(accounts: Accounts) -> dict[str, str]:
+def account_names(store: Store) -> dict[str, str]:
     """What the accounts are called, by annotator id."""
-    return {account.annotator_id: account.name for account in accounts.listed()}
+    return {account.annotator_id: account.name for account in all_accounts(store)}
 
 
 def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, Any]:

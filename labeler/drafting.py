@@ -19,7 +19,7 @@ from labeler.core.events import ConversationStarted, NewEvent, Payload, ReplyFin
 from labeler.core.imports import Message, Misfit, named, prompt_in, prompt_payloads, system_in, told_by
 from labeler.core.standing import NOBODY
 from labeler.errors import LabelerError
-from labeler.importing import EXAMPLES, Source, rows_of
+from labeler.importing import RowsResult, Source, rows_of
 from labeler.models import ChatModel
 from labeler.store import Store
 from labeler.study import Study
@@ -28,20 +28,11 @@ MODE = "pool"
 
 
 @dataclass(slots=True)
-class DraftResult:
-    """What became of the prompts. ``known`` were answered before; ``examples`` are the first refusals and failures."""
+class DraftResult(RowsResult):
+    """What became of the prompts; ``failed`` counts, by reason, those whose models gave no answer."""
 
-    source: str
     drafted: int = 0
-    known: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-
-    def tell(self, counts: Counter[str], place: str, reason: str) -> None:
-        counts[reason] += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{place}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +105,7 @@ class Drafting:
             try:
                 prompt = prompt_in(row)
             except Misfit as error:
-                result.tell(result.refused, place, str(error))
+                result.refuse(place, str(error))
                 report(1)
                 continue
             known = canonical_json({"prompt": [list(one) for one in prompt], "answers": self._answers})

@@ -26,19 +26,29 @@ Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
 
 @dataclass(slots=True)
-class ImportResult:
-    """What became of the rows. ``known`` were taken in before; ``examples`` are the first refusals and their places."""
+class RowsResult:
+    """What became of a source's rows. ``known`` were there before; ``examples`` are the first refusals and places."""
 
     source: str
-    taken: int = 0
     known: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
     def refuse(self, place: str, reason: str) -> None:
-        self.refused[reason] += 1
+        self.tell(self.refused, place, reason)
+
+    def tell(self, counts: Counter[str], place: str, reason: str) -> None:
+        """Count a row that came to nothing, and keep it as an example."""
+        counts[reason] += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append(f"{place}: {reason}")
+
+
+@dataclass(slots=True)
+class ImportResult(RowsResult):
+    """The same of rows that are taken in."""
+
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

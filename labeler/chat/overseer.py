@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from labeler.chat.streams import append_about
-from labeler.chat.writing import MAX_COMMENT
+from labeler.chat.writing import MAX_COMMENT, check_text
 from labeler.core.events import AnnotatorExcluded, AnnotatorIncluded
 from labeler.core.roles import ADMINS, REVIEWERS, Visitor
 from labeler.core.wishes import Wishes
-from labeler.errors import GestureRefused, NotFound
+from labeler.errors import NotFound
 from labeler.store import Store
 
 
@@ -94,11 +94,10 @@ class Overseer:
 
         Raises:
             NotFound: nobody has this id.
-            GestureRefused: the reason is too long.
+            GestureRefused: the reason is too long, or no text.
         """
         visitor.must_be(ADMINS)
-        if len(reason) > MAX_COMMENT:
-            raise GestureRefused(f"The reason is too long; {MAX_COMMENT:,} characters are the most.")
+        check_text(reason, MAX_COMMENT)
         if not self._store.tally(annotator_id):
             raise NotFound("No annotator has this id. labeler stats lists them.")
         if not self._is_excluded(annotator_id):

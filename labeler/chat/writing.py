@@ -79,13 +79,7 @@ class Writing:
             raise ConsentNeeded("Read and accept the consent text first; until then nothing is collected.")
 
     def check_text(self, text: str, limit: int | None = None) -> None:
-        most = limit or self.study.max_message_chars
-        if len(text) > most:
-            raise GestureRefused(f"That is too long: {len(text):,} characters, at most {most:,} fit.")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise GestureRefused("That text holds half a character (a lone surrogate). Type it again.") from error
+        check_text(text, limit or self.study.max_message_chars)
 
     def known_reasons(self, reasons: Sequence[str]) -> tuple[str, ...]:
         """The reasons in the study's own order."""
@@ -187,6 +181,15 @@ def draw_of(model: ChatModel, message_id: str, sampling: Sampling, system_prompt
         sampling=drawn | {"stop": list(drawn["stop"])},
         system_prompt_sha256=text_sha256(system_prompt) if system_prompt else None,
     )
+
+
+def check_text(text: str, most: int) -> None:
+    if len(text) > most:
+        raise GestureRefused(f"That is too long: {len(text):,} characters, at most {most:,} fit.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise GestureRefused("That text holds half a character (a lone surrogate). Type it again.") from error
 
 
 def check_nonce(nonce: str) -> None:

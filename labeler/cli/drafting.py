@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from labeler.cli.opening import log_of, study_of
-from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
+from labeler.cli.opening import log_of, source_of, study_of
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, SourceName, Split, Subset
 from labeler.errors import LabelerError
 from labeler.terminal import progress, show, show_json
 
@@ -20,14 +19,9 @@ def draft(
     ],
     answers: Annotated[int, typer.Option("--answers", min=2, max=10, help="Models that answer each prompt.")] = 2,
     parallel: Annotated[int, typer.Option("--parallel", min=1, max=64, help="Prompts that are answered at once.")] = 4,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="NAME", help="What the log calls it.", show_default="the file's or repo's"),
-    ] = None,
-    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="Of a data set on the Hub.")] = "train",
-    subset: Annotated[
-        str | None, typer.Option("--subset", metavar="CONFIG", help="Of a data set on the Hub.", show_default=False)
-    ] = None,
+    name: SourceName = None,
+    split: Split = "train",
+    subset: Subset = None,
     config: Config = DEFAULT_CONFIG,
     database: Database = None,
     as_json: Json = False,
@@ -38,11 +32,10 @@ def draft(
     """
     study = study_of(config, database)
     from labeler.drafting import Drafting  # noqa: PLC0415 - models, pyarrow and datasets take a second
-    from labeler.importing import Source  # noqa: PLC0415
     from labeler.models import open_models  # noqa: PLC0415
     from labeler.store import utc_now  # noqa: PLC0415
 
-    place = Source(source, name or (Path(source).stem if Path(source).exists() else source), subset, split)
+    place = source_of(source, name, subset, split)
     with log_of(study, begin=True) as store, open_models(study.models, os.environ) as models:
         drafting = Drafting(study, models, utc_now, answers=answers, parallel=parallel)
         with progress("answering prompts", 0) as bar:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from labeler.cli.opening import log_of, study_of
-from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
+from labeler.cli.opening import log_of, source_of, study_of
+from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, SourceName, Split, Subset
 from labeler.errors import LabelerError
 from labeler.terminal import progress, show, show_json
 
@@ -17,14 +16,9 @@ def import_rows(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A .jsonl or .parquet file, or OWNER/NAME on the Hub.")
     ],
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="NAME", help="What the log calls it.", show_default="the file's or repo's"),
-    ] = None,
-    split: Annotated[str, typer.Option("--split", metavar="SPLIT", help="Of a data set on the Hub.")] = "train",
-    subset: Annotated[
-        str | None, typer.Option("--subset", metavar="CONFIG", help="Of a data set on the Hub.", show_default=False)
-    ] = None,
+    name: SourceName = None,
+    split: Split = "train",
+    subset: Subset = None,
     gold: Annotated[
         bool, typer.Option("--gold", help="All rows are gold: to measure reviewers, never exported.")
     ] = False,
@@ -37,11 +31,10 @@ def import_rows(
     Rows of a known shape become conversations in the queue (docs/review.md); run again, it takes in what is new.
     """
     study = study_of(config, database)
-    from labeler.importing import Source  # noqa: PLC0415 - pyarrow and datasets take a second
-    from labeler.importing import import_rows as import_all  # noqa: PLC0415
+    from labeler.importing import import_rows as import_all  # noqa: PLC0415 - pyarrow and datasets take a second
     from labeler.store import utc_now  # noqa: PLC0415
 
-    place = Source(source, name or _name_of(source), subset, split)
+    place = source_of(source, name, subset, split)
     with log_of(study, begin=True) as store, progress("importing rows", 0) as bar:
         result = import_all(store, study, place, at=utc_now(), gold=gold, report=bar.advance)
     if as_json:
@@ -55,7 +48,3 @@ def import_rows(
             show(f"  and {more:,} more")
     if result.refused and not (result.taken or result.known):
         raise LabelerError(f"{source}: no row could be taken; docs/review.md has the shapes that can")
-
-
-def _name_of(source: str) -> str:
-    return Path(source).stem if Path(source).exists() else source

@@ -17,6 +17,7 @@ from labeler.terminal import progress
 if TYPE_CHECKING:
     from labeler.export.exporter import ExportResult
     from labeler.hub import DatasetRepo
+    from labeler.importing import Source
     from labeler.store import Store
     from labeler.study import Study
 
@@ -47,10 +48,17 @@ def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
 
 def annotator_named(store: Store, named: str) -> str:
     """The annotator of an account's name, or the id as it was given."""
-    from labeler.accounts import Accounts  # noqa: PLC0415 - argon2 and as every room
+    from labeler.store.accounts import account_named  # noqa: PLC0415 - as every room
 
-    found = {account.name: account.annotator_id for account in Accounts(store).listed()}
-    return found.get(named.casefold(), named)
+    account = account_named(store, named.casefold())
+    return named if account is None else account.annotator_id
+
+
+def source_of(place: str, name: str | None, subset: str | None, split: str) -> Source:
+    """Where rows come from; without a name it is called after its file or repo."""
+    from labeler.importing import Source  # noqa: PLC0415 - pyarrow and datasets take a second
+
+    return Source(place, name or (Path(place).stem if Path(place).exists() else place), subset, split)
 
 
 def package_of(study: Study, out: Path | None) -> Path:

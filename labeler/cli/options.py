@@ -54,5 +54,13 @@ Every = Annotated[
 Repo = Annotated[
     str | None, typer.Option("--repo", metavar="ID", help="OWNER/NAME on the Hub.", show_default="dataset.repo")
 ]
+SourceName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="What the log calls it.", show_default="the file's or repo's"),
+]
+Split = Annotated[str, typer.Option("--split", metavar="SPLIT", help="Of a data set on the Hub.")]
+Subset = Annotated[
+    str | None, typer.Option("--subset", metavar="CONFIG", help="Of a data set on the Hub.", show_default=False)
+]
 
 DEFAULT_CONFIG = Path("configs/local.yaml")

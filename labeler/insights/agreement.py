@@ -37,10 +37,8 @@ class Agreement:
     high: float | None = None
 
 
-def agreement(
-    units: Units, categories: Sequence[str], level: Level = "nominal", *, interval: bool = True, seed: int = 0
-) -> Agreement:
-    """Agreement over units, categories in their order where the level is ordinal; the ``interval`` takes longest."""
+def agreement(units: Units, categories: Sequence[str], level: Level = "nominal", *, seed: int = 0) -> Agreement:
+    """Agreement over units, categories in their order where the level is ordinal."""
     shared = {counts: times for counts, times in units.items() if sum(counts) > 1 and times > 0}
     totals = np.zeros(len(categories))
     for counts, times in shared.items():
@@ -53,7 +51,7 @@ def agreement(
         return Agreement(number, percent, prevalence, None)
     table = _table(shared)
     alpha = float(evalica.alpha(table, distance=level).alpha)
-    low, high = _interval(shared, level, seed) if interval else (None, None)
+    low, high = _interval(shared, level, seed)
     return Agreement(number, percent, prevalence, alpha, low, high)
 
 

@@ -55,13 +55,18 @@ def _round(number: float | None, digits: int = 4) -> float | None:
 # ── agreement ──
 
 
-def _units(sums: Sums, name: str, place: int, *, where: Key = ()) -> Counter[tuple[int, ...]]:
-    """Counts of units under a name, from the part of the key at a place; ``where`` is what follows the name."""
-    units: Counter[tuple[int, ...]] = Counter()
+def _units(sums: Sums, name: str, place: int) -> Counter[tuple[int, ...]]:
+    """Counts of units under a name, from the part of the key at a place."""
+    return sum(_units_by_first(sums, name, place).values(), Counter())
+
+
+def _units_by_first(sums: Sums, name: str, place: int) -> Mapping[str, Counter[tuple[int, ...]]]:
+    """The same apart for each week, or reason: what follows the name."""
+    apart: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
     for key, times in sums.items():
-        if key[0] == name and key[1 : 1 + len(where)] == where:
-            units[tuple(map(int, key[place].split(",")))] += times
-    return units
+        if key[0] == name:
+            apart[key[1]][tuple(map(int, key[place].split(",")))] += times
+    return apart
 
 
 def _told(units: Counter[tuple[int, ...]], categories: Sequence[str], level: Level = "nominal") -> dict[str, Any]:
@@ -71,12 +76,12 @@ def _told(units: Counter[tuple[int, ...]], categories: Sequence[str], level: Lev
 
 
 def _agreement(sums: Sums) -> dict[str, Any]:
-    reasons = sorted({key[1] for key in sums if key[0] == "reason"})
+    reasons = sorted(_units_by_first(sums, "reason", 2).items())
     return {
         "pairs": _told(_units(sums, "pair", 2), WINNERS),
         "pairs_ordinal": _told(_units(sums, "pair", 3), STEPS, "ordinal"),
         "votes": _told(_units(sums, "vote", 2), VOTES),
-        "reasons": {name: _told(_units(sums, "reason", 2, where=(name,)), ("given", "not given")) for name in reasons},
+        "reasons": {name: _told(units, ("given", "not given")) for name, units in reasons},
     }
 
 
@@ -101,13 +106,13 @@ def _between(sums: Sums) -> list[dict[str, Any]]:
 
 def _over_time(sums: Sums) -> list[dict[str, Any]]:
     """By week: how much was judged, and how far people agreed."""
-    pairs, votes = _weekly(sums, "pair"), _weekly(sums, "vote")
+    pairs, votes = _units_by_first(sums, "pair", 2), _units_by_first(sums, "vote", 2)
     return [
         {
             "week": week,
             "pairs": pairs[week].total(),
             "votes": votes[week].total(),
-            "alpha": _round(agreement(pairs[week], WINNERS, interval=False).alpha),
+            "alpha": _round(alpha(pairs[week])),
         }
         for week in sorted({*pairs, *votes})
     ]
@@ -115,14 +120,6 @@ def _over_time(sums: Sums) -> list[dict[str, Any]]:
 
 def _all_of(given: Mapping[str, Any]) -> int:
     return int(given["likes"] + given["dislikes"] + given["comparisons"])
-
-
-def _weekly(sums: Sums, name: str) -> Mapping[str, Counter[tuple[int, ...]]]:
-    weeks: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
-    for key, times in sums.items():
-        if key[0] == name:
-            weeks[key[1]][tuple(map(int, key[2].split(",")))] += times
-    return weeks
 
 
 def _given(sums: Sums, name: str, what: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labeler.core import reviewing
-from labeler.core.choosing import Verdict, compared_of
+from labeler.core.choosing import MEANING, Verdict, compared_of
 from labeler.core.conversation import Message
 from labeler.core.events import Adjudicated, AnswersFlagged, Flag, ReviewSkipped, Ruling, VoteCast
 from labeler.core.reviewing import Item, Said
@@ -69,8 +69,6 @@ def _rule(session: Session, item: Item, others: list[Annotator]) -> None:
     if item.message_b is None:
         verdict = "good" if session.worth(answers[0]) > 0 else "bad"
     else:
-        choice = choice_between(session, person, *answers)
-        found = compared_of(item.message_a, item.message_b, Verdict(choice=choice), choice, a_left=True)
-        verdict, strength = found.winner, found.strength  # type: ignore[assignment]  # both_good is no choice
+        verdict, strength = MEANING[choice_between(session, person, *answers)]  # type: ignore[assignment]  # both_good is no choice
     ruling = Adjudicated(message_a=item.message_a, message_b=item.message_b, verdict=verdict, strength=strength)
     session.store(reviewing.rule(session.conversation, person.id, ruling), 20, by=person.id)

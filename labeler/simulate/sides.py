@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labeler.core import choosing
 from labeler.core.choosing import Choice, PairDraw, Times, Verdict
-from labeler.core.conversation import Message
+from labeler.core.conversation import Message, PairFact
 from labeler.core.events import Side
 from labeler.simulate import prose
 from labeler.simulate.session import HABITS, MAX_TURNS, READING_CHARACTERS_PER_SECOND, TIE_BELOW, Session
@@ -30,17 +30,21 @@ def _ask(session: Session, text: str) -> bool:
     new_id = session.new_id()
     payloads = choosing.ask(session.conversation, new_id, text, _draw(session), _coin(session))
     session.store([*session.beginning("compare", ""), *payloads], 2 + len(text) / 8)
-    if not _answered(session):
-        return False
-    for _ in range(MAX_TRIES):
-        pair = choosing.last_pair(session.conversation)
-        if pair is None or choosing.comparable(session.conversation, pair):
-            return pair is not None
-        session.store(choosing.try_again(session.conversation, _draw(session)), 3)
+    for attempt in range(1 + MAX_TRIES):
+        if attempt:
+            session.store(choosing.try_again(session.conversation, _draw(session)), 3)
         if not _answered(session):
             return False
+        if choosing.comparable(session.conversation, _pair(session)):
+            return True
+    return False
+
+
+def _pair(session: Session) -> PairFact:
+    """The pair at the end; there is one once something was asked."""
     pair = choosing.last_pair(session.conversation)
-    return pair is not None and choosing.comparable(session.conversation, pair)
+    assert pair is not None
+    return pair
 
 
 def _draw(session: Session) -> PairDraw:
@@ -55,15 +59,12 @@ def _coin(session: Session) -> Side:
 
 def _answered(session: Session) -> bool:
     """Let both replies end. False when one never did."""
-    pair = choosing.last_pair(session.conversation)
-    assert pair is not None
-    ended = [session.ends(one) for one in choosing.answers_of(session.conversation, pair)]
+    ended = [session.ends(one) for one in choosing.answers_of(session.conversation, _pair(session))]
     return all(ended)
 
 
 def _choose(session: Session) -> bool:
-    pair = choosing.last_pair(session.conversation)
-    assert pair is not None
+    pair = _pair(session)
     left, right = choosing.answers_of(session.conversation, pair)
     choice = choice_between(session, session.person, left, right)
     reading = 2 + (len(left.content) + len(right.content)) / READING_CHARACTERS_PER_SECOND

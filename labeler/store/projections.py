@@ -49,11 +49,11 @@ class Projection:
         return f"{self.family}/{self.options}/{int(self.consent_needed)}"
 
 
-def _untold(done: int, all_of_them: int) -> None:
-    pass
+def untold(done: int, all_of_them: int) -> None:
+    """For whoever need not hear how far it is."""
 
 
-def follow(store: Store, projection: Projection, tell: Callable[[int, int], None] = _untold) -> int:
+def follow(store: Store, projection: Projection, tell: Callable[[int, int], None] = untold) -> int:
     """Take in what the log says by now, in small transactions. Returns the position that was reached.
 
     Broken off it begins again where it began. ``tell`` hears how many conversations were taken in, and of how many.

@@ -176,9 +176,8 @@ class Store:
     def conversations_of(self, annotator_id: str, mode: str | None = None, limit: int | None = None) -> list[str]:
         """The conversations that an annotator began, of one mode or all, the one with the newest event first."""
         query = queries.begun_by if mode is None else queries.begun_by_in
-        named = {"annotator_id": annotator_id, **({} if mode is None else {"mode": mode})}
         with self.database.reading() as connection:
-            return list(connection.scalars(query.limit(limit), named))
+            return list(connection.scalars(query.limit(limit), {"annotator_id": annotator_id, "mode": mode}))
 
     def openers(self, conversation_ids: Iterable[str]) -> dict[str, str]:
         """The text of the first user message of each conversation that has one."""

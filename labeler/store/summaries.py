@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from labeler.core.contributions import Key, contributions
 from labeler.core.conversation import Conversation
 from labeler.core.standing import Standing
-from labeler.store.projections import Projection, follow
+from labeler.store.projections import Projection, follow, untold
 from labeler.store.schema import summary_parts, summary_sums
 from labeler.store.store import Store
 
@@ -49,10 +49,9 @@ def projection(*, consent_needed: bool) -> Projection:
     return Projection("summaries", VERSION, (summary_parts, summary_sums), consent_needed, _put)
 
 
-def summary(store: Store, *, consent_needed: bool, tell: Callable[[int, int], None] | None = None) -> Summary:
+def summary(store: Store, *, consent_needed: bool, tell: Callable[[int, int], None] = untold) -> Summary:
     """Everything that is counted by now. ``tell`` hears how many conversations were taken in, and of how many."""
-    followed = projection(consent_needed=consent_needed)
-    position = follow(store, followed, tell) if tell else follow(store, followed)
+    position = follow(store, projection(consent_needed=consent_needed), tell)
     with store.database.reading() as connection:
         rows = connection.execute(select(summary_sums)).all()
     return Summary(position, Counter({tuple(orjson.loads(key)): times for key, times in rows}))

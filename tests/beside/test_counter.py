@@ -39,6 +39,13 @@ def counting(store: Store) -> Iterator[CounterBeside]:
     counting.end()
 
 
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has grown is counted again at once."""
+    monkeypatch.setattr(counter, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(counter, "REST_SHARE", 0.0)
+
+
 def until(look: Callable[[], Count], wanted: Callable[[Count], bool]) -> Count:
     deadline = time.monotonic() + PATIENCE
     while not wanted(found := look()):
@@ -67,11 +74,10 @@ def test_what_is_up_to_date_is_not_counted_again(counting: CounterBeside) -> Non
     assert counting(Wishes()) is found
 
 
+@pytest.mark.usefixtures("restless")
 def test_a_log_that_grew_is_counted_again_and_the_old_count_stands_until_then(
-    counting: CounterBeside, store: Store, monkeypatch: pytest.MonkeyPatch
+    counting: CounterBeside, store: Store
 ) -> None:
-    monkeypatch.setattr(counter, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(counter, "REST_SHARE", 0.0)
     old = counted(counting)
     tell(store, told("bob", "c2").asks("How?").answers("So.").dislikes())
     between = counting(Wishes())
@@ -98,11 +104,8 @@ def test_other_wishes_have_other_documents(counting: CounterBeside) -> None:
     assert controlled.document["leaderboard"]["controls"] == ["length"]
 
 
-def test_a_process_that_is_killed_is_told_of_and_replaced(
-    counting: CounterBeside, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(counter, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(counter, "REST_SHARE", 0.0)
+@pytest.mark.usefixtures("restless")
+def test_a_process_that_is_killed_is_told_of_and_replaced(counting: CounterBeside, store: Store) -> None:
     before = counted(counting)
     process = counting._process
     assert process is not None
@@ -142,11 +145,10 @@ def test_end_ends_the_process_and_the_thread_whatever_they_are_at(store: Store) 
     assert not counting(Wishes()).document
 
 
+@pytest.mark.usefixtures("restless")
 def test_a_process_that_cannot_begin_is_told_of_and_tried_again(
     counting: CounterBeside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counter, "REST_SECONDS", 0.0)
-    monkeypatch.setattr(counter, "REST_SHARE", 0.0)
     begin = counting._begin
 
     def out_of_processes() -> None:

@@ -103,7 +103,8 @@ export function columns(title, when, rows, series, room) {
   const totals = rows.map((row) => series.reduce((sum, [key]) => sum + row[key], 0));
   const days = rows.map((row) => row[when]);
   const most = round(Math.max(...totals));
-  const { across, up, thick, ...rest } = chart(room, rows.length);
+  const frame = chart(room, rows.length);
+  const { across, up, thick } = frame;
   const drawn = rows.flatMap((row, place) => {
     let below = 0;
     return series.map(([key]) => {
@@ -116,7 +117,7 @@ export function columns(title, when, rows, series, room) {
   const says = `${title}: ${number(all)} on ${number(rows.length)} days, ${number(Math.max(...totals))} at most`;
   const legend = series.map(([key, name]) => make("span", { class: `legend kind-${key}` }, name));
   const numbers = table(title, [["Day"], ...series.map(([, name]) => [name, "number"])], rows.map((row) => [row[when], ...series.map(([key]) => number(row[key]))]));
-  return figure(title, says, room, [...axes({ across, up, ...rest }, days, [0, most], [0, most / 2, most], number), ...drawn], legend, numbers);
+  return figure(title, says, room, [...axes(frame, days, [0, most], [0, most / 2, most], number), ...drawn], legend, numbers);
 }
 
 // A line of values up to 1, with a dot for each; where there is none it is broken.
@@ -124,7 +125,8 @@ export function line(title, when, rows, key, room) {
   const values = rows.map((row) => row[key]);
   const known = values.filter((value) => value !== null);
   const least = Math.min(0, ...known);
-  const { across, up, ...rest } = chart(room, rows.length);
+  const frame = chart(room, rows.length);
+  const { across, up } = frame;
   const points = values.map((value, place) => (value === null ? null : [across(place), up((value - least) / (1 - least))]));
   const drawn = points.flatMap((point, place) => {
     const before = points[place - 1];
@@ -135,5 +137,5 @@ export function line(title, when, rows, key, room) {
   const numbers = table(title, [["Week of"], ["Value", "number"]], rows.map((row) => [row[when], row[key] === null ? "undefined" : row[key].toFixed(2)]));
   const marks = least < -0.05 ? [least, 0, 0.5, 1] : [0, 0.5, 1];
   const names = rows.map((row) => row[when]);
-  return figure(title, says, room, [...axes({ across, up, ...rest }, names, [least, 1], marks, (value) => value.toFixed(1)), ...drawn], [], numbers);
+  return figure(title, says, room, [...axes(frame, names, [least, 1], marks, (value) => value.toFixed(1)), ...drawn], [], numbers);
 }

@@ -14,7 +14,7 @@ const JUDGED = [["pairs", "Comparisons"], ["pairs_ordinal", "Comparisons, by str
 const SAID = { a: "A", b: "B", tie: "same", both_bad: "both bad", like: "like", dislike: "dislike", given: "given", "not given": "not given", a1: "A", a2: "A", a3: "A much", b1: "B", b2: "B", b3: "B much" };
 const GIVEN = [["likes", "Likes"], ["dislikes", "Dislikes"], ["comparisons", "Comparisons"]];
 
-const OPPOSITES = ["exclude", "include"]; // who has pressed one finds the other in its place
+const OPPOSITE = { exclude: "include", include: "exclude" }; // who has pressed one finds the other in its place
 
 const wishes = new Set();
 let shown = "";
@@ -204,8 +204,8 @@ function redraw(place, known) {
   place.replaceChildren(agreement(known.agreement, known), models(known), annotators(known), ...given(known));
   for (const each of place.querySelectorAll("details")) each.open = open.has(each.dataset.name.split(":")[0]);
   const [name, value] = Object.entries(focused)[0] ?? [];
-  const found = [name, ...OPPOSITES.filter(() => OPPOSITES.includes(name))].map((each) => place.querySelector(`[data-${each}="${CSS.escape(value)}"]`));
-  if (name) found.find(Boolean)?.focus({ preventScroll: true });
+  const button = (each) => each && place.querySelector(`[data-${each}="${CSS.escape(value)}"]`);
+  (button(name) ?? button(OPPOSITE[name]))?.focus({ preventScroll: true });
 }
 
 function look() {
