@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Locator, Page, expect
 
-ANSWER_MS = 15_000
+ANSWER_MS = 45_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Chat:
 
     def ready(self) -> Chat:
         """Until the server's first view is drawn."""
-        expect(self.page.locator("body")).to_have_attribute("data-screen", re.compile("chat|consent"), timeout=20_000)
+        expect(self.page.locator("body")).to_have_attribute("data-screen", re.compile("chat|consent"), timeout=60_000)
         return self
 
     # ── parts ──

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from labeler.store import Store
 from tests.model_server import ModelServer
@@ -22,6 +22,10 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 REASONS = ["Helpful", "Wrong", "Unsafe"]
 PROMPTS = ["Why is the sea salty?", "Name three stars."]
 NewChat = Callable[..., Chat]
+
+# A test waits for what the page shows, not for how fast: a loaded machine may be slow and still be right.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=20_000)
 
 
 def study_of(model: ModelServer, **more: Any) -> dict[str, object]:
@@ -91,7 +95,7 @@ def new_chat(browser: Browser) -> Iterator[NewChat]:
 
     def watched(chat: Chat) -> Chat:
         chat.page.on("pageerror", lambda error: faults.append(str(error)))
-        chat.page.set_default_timeout(30_000)
+        chat.page.set_default_timeout(PATIENCE_MS)
         return chat
 
     def new(served: Served, *, beside: Chat | None = None, **options: Any) -> Chat:

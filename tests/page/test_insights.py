@@ -18,7 +18,7 @@ from labeler.study import parse_study
 from tests.export import tell
 from tests.model_server import ModelServer
 from tests.page import axe
-from tests.page.conftest import study_of
+from tests.page.conftest import PATIENCE_MS, study_of
 from tests.page.test_sign_in import ANN, BOB, elsewhere, fill, make_accounts
 from tests.served import Served
 from tests.stories import told
@@ -58,7 +58,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
 
 def opened(page: Page, served: Served) -> Page:
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{served.address}/insights")
     expect(page.locator("#standing")).to_contain_text("Up to date", timeout=COUNTING_MS)
     return page

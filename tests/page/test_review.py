@@ -16,7 +16,7 @@ from labeler.store import Store
 from tests.export import tell
 from tests.model_server import ModelServer
 from tests.page import axe
-from tests.page.conftest import study_of
+from tests.page.conftest import PATIENCE_MS, study_of
 from tests.page.test_sign_in import elsewhere, fill, make_accounts, sign_in
 from tests.served import Served
 from tests.stories import told
@@ -45,7 +45,7 @@ def reviewed(model: ModelServer, tmp_path: Path) -> Iterator[Served]:
 
 def signed_in(browser: Browser, served: Served, name: str, **options: Any) -> Page:
     page = browser.new_context(extra_http_headers=elsewhere(), **options).new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{served.address}/review")
     fill(page, name, WORDS[name])
     expect(page.locator("body")).to_have_attribute("data-screen", "chat", timeout=20_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from labeler.store import Store
 from tests.model_server import ModelServer
 from tests.page import axe
 from tests.page.chat import Chat
-from tests.page.conftest import NewChat, study_of
+from tests.page.conftest import PATIENCE_MS, NewChat, study_of
 from tests.served import Served
 
 ANN, BOB = "correct horse", "battery staple"
@@ -249,7 +250,7 @@ def test_an_annotator_signs_in_works_and_signs_out(browser: Browser, closed: Ser
         extra_http_headers=elsewhere(),
     )
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(closed.address)
     fill(page, "ann", "wrong wrong")
     expect(page.get_by_role("alert")).to_contain_text("the name or the password is wrong")
@@ -274,7 +275,7 @@ def test_a_vote_of_whoever_was_signed_out_meanwhile_is_kept_and_sent_after_signi
 ) -> None:
     context = browser.new_context(extra_http_headers=elsewhere())
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(closed.address)
     fill(page, "ann", ANN)
     chat = Chat(page, closed.address).ready()
@@ -299,7 +300,7 @@ def test_work_from_before_there_were_accounts_is_added_to_the_account_of_who_did
 ) -> None:
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     with Served(tmp_path, study_of(model)) as served:
         chat = Chat(page, served.address).open()
         chat.send("say: Before accounts")
@@ -308,7 +309,8 @@ def test_work_from_before_there_were_accounts_is_added_to_the_account_of_who_did
         served.terminate()
     with Served(tmp_path, study_of(model, auth="password"), port=served.port) as served:
         users(served, "add", "ann", password=ANN)
-        page.goto(f"{served.address}/")
+        # The open page leads to the sign-in page itself, as soon as the server is back.
+        page.wait_for_url(re.compile("/sign-in"))
         fill(page, "ann", ANN)
         chat.ready()
         expect(chat.conversations).to_have_count(0)

@@ -21,7 +21,7 @@ from labeler.store import Store
 from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
 from tests.page import axe
-from tests.page.conftest import study_of
+from tests.page.conftest import PATIENCE_MS, study_of
 from tests.page.test_sign_in import elsewhere, make_accounts
 from tests.served import Served
 
@@ -98,7 +98,7 @@ def team(browser: Browser, model: ModelServer, tmp_path: Path) -> Iterator[dict[
                 extra_http_headers=elsewhere(),
             )
             page = context.new_page()
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(PATIENCE_MS)
             people[name] = Person(name, page, served, shots)
         yield people
         for person in people.values():
