@@ -132,8 +132,11 @@ def test_while_answers_are_written_neither_is_ahead(arena: Arena, model: ModelSe
         arena.page.wait_for_timeout(60)
     arena.ended()
     assert len({left for left, _ in readings}) > 3
-    # A reading may come between two updates, and a space at the end is not drawn.
-    assert sum(abs(left - right) > 1 for left, right in readings) <= 2
+    # A reading may come between two updates, and a space at the end is not drawn. Alone, the fast one would be ahead by
+    # hundreds of characters.
+    leads = [abs(left - right) for left, right in readings]
+    assert sum(lead > 1 for lead in leads) < len(leads) / 2
+    assert max(leads) < 60
 
 
 def test_nothing_can_be_chosen_before_both_have_ended(arena: Arena) -> None:
