@@ -8,13 +8,31 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Protocol
 
 import httpx
 import yaml
 
 READY_SECONDS = 60.0
+
+
+class Process(Protocol):
+    """What is used of a ``subprocess.Popen``."""
+
+    pid: int
+    stdout: IO[str] | None
+    stderr: IO[str] | None
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class Served:
@@ -30,7 +48,7 @@ class Served:
         self.options = options
         self.port = port
         self.address = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Process | None = None
         self._drainer: threading.Thread | None = None
         self.errors: list[str] = []
 
@@ -40,16 +58,8 @@ class Served:
 
     def start(self) -> Served:
         """Run it and wait for its one line."""
-        command = [sys.executable, "-m", "labeler", "serve", "--config", str(self.config), "--database", self.database]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), *self.options],
-            cwd=self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"},
-        )
+        command = ["serve", "--config", str(self.config), "--database", self.database, "--port", str(self.port)]
+        self.process = self._launched([*command, *self.options])
         self._drainer = threading.Thread(target=self._drain, args=(self.process,), daemon=True)
         self._drainer.start()
         assert self.process.stdout is not None
@@ -62,6 +72,20 @@ class Served:
         self.port = int(self.address.rsplit(":", 1)[1])
         return self
 
+    def _launched(self, command: Sequence[str]) -> Process:
+        return subprocess.Popen(
+            [sys.executable, "-m", "labeler", *command],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environ(),
+        )
+
+    def _environ(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
+
     def _close(self) -> None:
         """Let go of a process that has ended."""
         if self.process is None or self._drainer is None or self.process.stdout is None:
@@ -69,7 +93,7 @@ class Served:
         self._drainer.join(10)
         self.process.stdout.close()
 
-    def _drain(self, process: subprocess.Popen[str]) -> None:
+    def _drain(self, process: Process) -> None:
         assert process.stderr is not None
         with process.stderr:
             self.errors.extend(process.stderr)

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from labeler.store import Store
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page.chat import Chat
 from tests.page.visitor import Visitor
 from tests.served import Served
@@ -55,14 +56,14 @@ def model() -> Iterator[ModelServer]:
 @pytest.fixture(scope="package")
 def shared(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests that do not end it; every test is another annotator."""
-    with Served(tmp_path_factory.mktemp("shared"), study_of(model)) as served:
+    with QuickServed(tmp_path_factory.mktemp("shared"), study_of(model)) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def mortal(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server whose tests may end, kill or starve it."""
-    with Served(tmp_path_factory.mktemp("mortal"), study_of(model)) as served:
+    with QuickServed(tmp_path_factory.mktemp("mortal"), study_of(model)) as served:
         yield served
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from labeler.core.events import Compared
 from labeler.store import Store
 from tests.model_server import Answer, ModelServer
+from tests.nursery import QuickServed
 from tests.page import axe
 from tests.page.chat import Chat
 from tests.page.conftest import NewChat, study_of
@@ -62,7 +63,7 @@ def sided(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     spec = {"kind": "openai", "base_url": model.base_url, "model": "scripted"}
     models = [spec | {"name": name} for name in NAMES]
     study = study_of(model, models=models, modes=["chat", "compare"])
-    with Served(tmp_path_factory.mktemp("sided"), study) as served:
+    with QuickServed(tmp_path_factory.mktemp("sided"), study) as served:
         yield served
 
 

@@ -13,6 +13,7 @@ from labeler.core.events import Event
 from labeler.ids import new_id
 from labeler.store import Store
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page.axe import faults
 from tests.page.chat import Chat
 from tests.page.conftest import NewChat, study_of
@@ -26,7 +27,7 @@ SECOND = {"version": "2", "text": "# It has changed\n\nThey are published and ke
 @pytest.fixture(scope="module")
 def asking(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server whose study asks for consent."""
-    with Served(tmp_path_factory.mktemp("consent"), study_of(model, consent=FIRST)) as served:
+    with QuickServed(tmp_path_factory.mktemp("consent"), study_of(model, consent=FIRST)) as served:
         yield served
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.openid_server import OpenIDServer
 from tests.page.conftest import study_of
 from tests.page.test_sign_in import users
@@ -29,7 +30,7 @@ def hubbed(model: ModelServer, provider: OpenIDServer, tmp_path_factory: pytest.
         for name, value in CLIENT.items() | {("OPENID_PROVIDER_URL", provider.address)}:
             patch.setenv(name, value)
         folder = tmp_path_factory.mktemp("hubbed")
-        with Served(folder, study_of(model, auth={"kind": "huggingface", "sign_up": False})) as served:
+        with QuickServed(folder, study_of(model, auth={"kind": "huggingface", "sign_up": False})) as served:
             users(served, "add", "ann", "--role", "reviewer", "--no-password")
             yield served
 
@@ -120,7 +121,7 @@ def test_a_study_without_the_applications_names_does_not_serve(
     for name in CLIENT:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(AssertionError, match="auth: huggingface needs OAUTH_CLIENT_ID"):
-        Served(tmp_path, study_of(model, auth="huggingface")).start()
+        QuickServed(tmp_path, study_of(model, auth="huggingface")).start()
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(
@@ -129,7 +130,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(
     for name, value in CLIENT.items() | {("OPENID_PROVIDER_URL", "http://127.0.0.1:9")}:
         monkeypatch.setenv(name, value)
     with (
-        Served(tmp_path, study_of(model, auth="huggingface")) as served,
+        QuickServed(tmp_path, study_of(model, auth="huggingface")) as served,
         httpx.Client(base_url=served.address, follow_redirects=True) as client,
     ):
         answer = come_back(client)

@@ -17,6 +17,7 @@ from labeler.store import Store
 from labeler.study import parse_study
 from tests.export import tell
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page import axe
 from tests.page.conftest import PATIENCE_MS, study_of
 from tests.page.test_sign_in import ANN, BOB, elsewhere, fill, make_accounts
@@ -42,7 +43,7 @@ def served(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("insights")
     study = two_models(model)
     fill_log(folder, study)
-    with Served(folder, study) as served:
+    with QuickServed(folder, study) as served:
         yield served
 
 
@@ -127,7 +128,7 @@ def test_annotators_whose_words_are_worth_a_look_come_first(page: Page) -> None:
 
 
 def test_a_log_that_grows_is_counted_again_by_itself(browser: Browser, model: ModelServer, tmp_path: Path) -> None:
-    with Served(tmp_path, two_models(model)) as served:
+    with QuickServed(tmp_path, two_models(model)) as served:
         page = opened(browser.new_context().new_page(), served)
         expect(page.get_by_text("Nobody has judged anything yet.")).to_be_visible()
         expect(page.get_by_text("Nobody has compared answers of two models yet.")).to_be_visible()
@@ -183,7 +184,7 @@ def test_reviewers_read_and_admins_decide_and_annotators_get_neither(
 ) -> None:
     study = two_models(model, auth="password")
     fill_log(tmp_path, study, 40)
-    with Served(tmp_path, study) as served:
+    with QuickServed(tmp_path, study) as served:
         make_accounts(served, ("ann", "annotator", ANN), ("bob", "reviewer", BOB))
         page = browser.new_context(extra_http_headers=elsewhere()).new_page()
         page.goto(f"{served.address}/insights")
@@ -200,7 +201,7 @@ def test_reviewers_read_and_admins_decide_and_annotators_get_neither(
 
 
 def test_where_anybody_may_come_in_from_elsewhere_there_is_no_such_page(model: ModelServer, tmp_path: Path) -> None:
-    with Served(tmp_path, study_of(model), "--host", "0.0.0.0", "--allow-anonymous") as served:
+    with QuickServed(tmp_path, study_of(model), "--host", "0.0.0.0", "--allow-anonymous") as served:
         address = f"http://127.0.0.1:{served.port}"
         assert httpx.get(f"{address}/insights/").status_code == 404
         assert '"insights"' not in httpx.get(f"{address}/").text

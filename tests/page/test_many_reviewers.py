@@ -22,6 +22,7 @@ from labeler.store import Store
 from labeler.store.verify import verify_log
 from tests.export import tell
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page.conftest import study_of
 from tests.served import Served
 from tests.stories import told
@@ -70,7 +71,7 @@ def test_two_hundred_reviewers_never_exceed_what_is_wanted_lose_nothing_and_stor
     auth = {"kind": "header", "header": "X-User", "proxies": ["127.0.0.1"], "sign_up": False}
     study = study_of(model, auth=auth, modes=["review"], review={"overlap": OVERLAP})
     names = [f"reviewer{number}" for number in range(REVIEWERS)]
-    with Served(tmp_path, study) as served:
+    with QuickServed(tmp_path, study) as served:
         with closing(Store.open(served.database)) as store:
             for name in names:
                 Accounts(store).add(name, "reviewer")

@@ -15,6 +15,7 @@ from labeler.core.roles import Role
 from labeler.store import Store
 from tests.export import tell
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page import axe
 from tests.page.conftest import PATIENCE_MS, study_of
 from tests.page.test_sign_in import elsewhere, fill, make_accounts, sign_in
@@ -38,7 +39,7 @@ def log_in(folder: Path, items: int) -> None:
 def reviewed(model: ModelServer, tmp_path: Path) -> Iterator[Served]:
     log_in(tmp_path, 3)
     study = study_of(model, auth="password", modes=["chat", "review"], review={"overlap": 1})
-    with Served(tmp_path, study) as served:
+    with QuickServed(tmp_path, study) as served:
         make_accounts(served, *((name, ROLES[name], WORDS[name]) for name in WORDS))
         yield served
 

@@ -20,6 +20,7 @@ from labeler.core.roles import Role
 from labeler.ids import new_id
 from labeler.store import Store
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page import axe
 from tests.page.chat import Chat
 from tests.page.conftest import PATIENCE_MS, NewChat, study_of
@@ -54,7 +55,7 @@ def make_accounts(served: Served, *made: tuple[str, Role, str]) -> None:
 @pytest.fixture(scope="module")
 def closed(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A study with accounts: ann, who annotates, and bob, who reviews."""
-    with Served(tmp_path_factory.mktemp("closed"), study_of(model, auth="password")) as served:
+    with QuickServed(tmp_path_factory.mktemp("closed"), study_of(model, auth="password")) as served:
         users(served, "add", "ann", password=ANN)
         users(served, "add", "Bob", "--role", "reviewer", password=BOB)
         yield served
@@ -182,7 +183,10 @@ def test_the_sign_in_page_runs_no_script_and_sends_forms_home_only(client: httpx
 
 
 def test_too_many_tries_from_one_place_have_to_wait(model: ModelServer, tmp_path: Path) -> None:
-    with Served(tmp_path, study_of(model, auth="password")) as served, httpx.Client(base_url=served.address) as client:
+    with (
+        QuickServed(tmp_path, study_of(model, auth="password")) as served,
+        httpx.Client(base_url=served.address) as client,
+    ):
         users(served, "add", "ann", password=ANN)
         statuses = [sign_in(client, f"guess{number}", "wrong wrong").status_code for number in range(21)]
         assert statuses == [401] * 20 + [429]
@@ -301,13 +305,13 @@ def test_work_from_before_there_were_accounts_is_added_to_the_account_of_who_did
     context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    with Served(tmp_path, study_of(model)) as served:
+    with QuickServed(tmp_path, study_of(model)) as served:
         chat = Chat(page, served.address).open()
         chat.send("say: Before accounts")
         chat.press("Like")
         expect(chat.status).to_have_text("Saved")
         served.terminate()
-    with Served(tmp_path, study_of(model, auth="password"), port=served.port) as served:
+    with QuickServed(tmp_path, study_of(model, auth="password"), port=served.port) as served:
         users(served, "add", "ann", password=ANN)
         # The open page leads to the sign-in page itself, as soon as the server is back.
         page.wait_for_url(re.compile("/sign-in"))
@@ -332,7 +336,7 @@ def test_work_from_before_there_were_accounts_is_added_to_the_account_of_who_did
 @pytest.fixture(scope="module")
 def proxied(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     auth = {"kind": "header", "header": "X-User", "proxies": ["127.0.0.1"]}
-    with Served(tmp_path_factory.mktemp("proxied"), study_of(model, auth=auth)) as served:
+    with QuickServed(tmp_path_factory.mktemp("proxied"), study_of(model, auth=auth)) as served:
         yield served
 
 
@@ -352,7 +356,7 @@ def test_without_the_proxys_word_there_is_a_page_that_says_so(proxied: Served) -
 
 def test_an_unlisted_address_is_not_believed_whatever_it_forwards(model: ModelServer, tmp_path: Path) -> None:
     auth = {"kind": "header", "proxies": ["10.9.8.0/24"]}
-    with Served(tmp_path, study_of(model, auth=auth)) as served:
+    with QuickServed(tmp_path, study_of(model, auth=auth)) as served:
         for more in ({}, {"x-forwarded-for": "10.9.8.7"}, {"forwarded": "for=10.9.8.7"}):
             answer = httpx.get(f"{served.address}/api/me", headers={"x-forwarded-user": "ann"} | more)
             assert answer.status_code == 401

@@ -20,6 +20,7 @@ from labeler.core.roles import Role
 from labeler.store import Store
 from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
+from tests.nursery import QuickServed
 from tests.page import axe
 from tests.page.conftest import PATIENCE_MS, study_of
 from tests.page.test_sign_in import elsewhere, make_accounts
@@ -88,7 +89,7 @@ def team(browser: Browser, model: ModelServer, tmp_path: Path) -> Iterator[dict[
     study = study_of(model, models=models, modes=modes, auth="password", review={"overlap": 1})
     shots = tmp_path / "shots"
     shots.mkdir()
-    with Served(tmp_path, study) as served:
+    with QuickServed(tmp_path, study) as served:
         make_accounts(served, *((name, ROLES[name], word) for name, word in WORDS.items()))
         people = {}
         for name, scheme in zip(WORDS, ("light", "dark", "light", "dark"), strict=True):
