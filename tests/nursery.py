@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,16 +22,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.served import Process, Served
+from tests.served import READY_SECONDS, Process, Served
 
 LARGEST = 1 << 20
 LOOK_SECONDS = 0.02
-READY_SECONDS = 60.0
 
 
 # ── for tests ──
@@ -70,7 +71,7 @@ class Child:
 
     def _look(self, seconds: float) -> int | None:
         if self.returncode is None:
-            self._nursery.settimeout(seconds or 1e-6)
+            self._nursery.settimeout(seconds)
             try:
                 self.returncode = int(self._nursery.recv(64))
                 self._nursery.close()
@@ -90,6 +91,7 @@ class QuickServed(Served):
 def _nursery() -> str:
     """The socket of this process's own nursery, which ends with it."""
     folder = tempfile.mkdtemp(prefix="nursery")
+    atexit.register(shutil.rmtree, folder)
     path = f"{folder}/socket"
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.nursery", path], stdin=subprocess.PIPE, cwd=Path(__file__).parents[1]
@@ -125,7 +127,7 @@ def main(path: str) -> None:
             asker, _ = listener.accept()
             pid = _forked(asker, [listener, *running.values()])
             running[pid] = asker
-            asker.send(str(pid).encode())
+            _tell(asker, pid)
         for pid in list(running):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
@@ -133,11 +135,9 @@ def main(path: str) -> None:
                     _tell(asker, os.waitstatus_to_exitcode(status))
 
 
-def _tell(asker: socket.socket, code: int) -> None:
-    try:
-        asker.send(str(code).encode())
-    except OSError:
-        return  # whoever asked has gone
+def _tell(asker: socket.socket, number: int) -> None:
+    with suppress(OSError):  # whoever asked has gone
+        asker.send(str(number).encode())
 
 
 def _forked(asker: socket.socket, others: Sequence[socket.socket]) -> int:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from labeler.store import Store
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
-from tests.page.chat import Chat
+from tests.page.chat import PATIENCE_MS, Chat
 from tests.page.visitor import Visitor
 from tests.served import Served
 
@@ -24,8 +24,6 @@ REASONS = ["Helpful", "Wrong", "Unsafe"]
 PROMPTS = ["Why is the sea salty?", "Name three stars."]
 NewChat = Callable[..., Chat]
 
-# A test waits for what the page shows, not for how fast: a loaded machine may be slow and still be right.
-PATIENCE_MS = 60_000
 expect.set_options(timeout=20_000)
 
 

@@ -19,7 +19,8 @@ from tests.export import tell
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
 from tests.page import axe
-from tests.page.conftest import PATIENCE_MS, study_of
+from tests.page.chat import PATIENCE_MS
+from tests.page.conftest import study_of
 from tests.page.test_sign_in import ANN, BOB, elsewhere, fill, make_accounts
 from tests.served import Served
 from tests.stories import told

@@ -22,8 +22,8 @@ from labeler.store import Store
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
 from tests.page import axe
-from tests.page.chat import Chat
-from tests.page.conftest import PATIENCE_MS, NewChat, study_of
+from tests.page.chat import PATIENCE_MS, Chat
+from tests.page.conftest import NewChat, study_of
 from tests.served import Served
 
 ANN, BOB = "correct horse", "battery staple"

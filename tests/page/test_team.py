@@ -22,7 +22,8 @@ from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
 from tests.page import axe
-from tests.page.conftest import PATIENCE_MS, study_of
+from tests.page.chat import PATIENCE_MS
+from tests.page.conftest import study_of
 from tests.page.test_sign_in import elsewhere, make_accounts
 from tests.served import Served
 
