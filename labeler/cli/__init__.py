@@ -14,7 +14,19 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import drafting, erasing, excluding, importing, logs, proving, publishing, redacting, serving, users
+from labeler.cli import (
+    drafting,
+    erasing,
+    examining,
+    excluding,
+    importing,
+    logs,
+    proving,
+    publishing,
+    redacting,
+    serving,
+    users,
+)
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
@@ -31,6 +43,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     proving.stats,
     proving.verify,
     proving.diff,
+    examining.doctor,
     excluding.exclude,
     excluding.include,
     erasing.forget,

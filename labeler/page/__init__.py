@@ -18,6 +18,7 @@ from labeler.page.comparing import CompareScreen, build_compare
 from labeler.page.document import Document
 from labeler.page.entrance import Entrance, HubSignIn
 from labeler.page.gate import Gate
+from labeler.page.gestures import PATH as GESTURES
 from labeler.page.gestures import Gestures
 from labeler.page.identity import Identity
 from labeler.page.insights import InsightsScreen, build_insights
@@ -100,7 +101,9 @@ def build_page(
     heads = _Heads(study, instance.source_id, assets, pages, recognizer.anybody is None, entrance is not None)
     _wrap(app, cases, recognizer, heads)
     if instance.watch is not SILENT:
-        app.add_middleware(Access, watch=instance.watch, names=RouteNames(app.routes, [one.path for one in pages]))
+        app.add_middleware(
+            Access, watch=instance.watch, names=RouteNames(app.routes, [GESTURES, *(one.path for one in pages)])
+        )
     blocks = {page: _blocks(page, study, cases, instance.boot_id) for page in pages}
     for page in sorted(pages, key=lambda page: page.path == "/"):  # the root takes what the others leave
         _mount(app, page, blocks[page], checked=recognizer.anybody is None)

@@ -59,7 +59,7 @@ def redraw(blocks: gr.Blocks, study: Study) -> None:
 
     The components stay who they are, so that pages which are open go on as before.
     """
-    parts: dict[str, Any] = {
+    parts: dict[str | None, Any] = {
         block.elem_id: block for block in blocks.blocks.values() if getattr(block, "elem_id", None)
     }
     parts["guidelines"].visible = bool(study.guidelines)
