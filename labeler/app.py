@@ -58,6 +58,7 @@ from labeler.watching import Watch, Watches
 
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
+PSEUDONYM_HEX = 16
 METRICS_TOKEN = "LABELER_METRICS_TOKEN"
 DRAIN_SECONDS = 4
 FAREWELL_SECONDS = 1
@@ -98,7 +99,7 @@ def running(
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(study.database_url))
         metrics = Metrics(build_facts(study), partial(standing, study, store, environ))
-        watch = store.watch = Watches([metrics, journal]) if journal else metrics
+        watch = store.watch = Watches([metrics, journal]) if journal and journal.talks else metrics
         models = stack.enter_context(open_models(study.models, environ))
         writing = Writing(study, store, models, clock=utc_now)
         recorder = Recorder(writing)
@@ -120,7 +121,8 @@ def running(
         )
         recognizer, entrance = doors(study, store, environ, anybody)
         if journal is not None:
-            journal.name(Signer(cookie_secret(), "journal").mark)
+            signer = Signer(cookie_secret(), "journal")
+            journal.name(lambda annotator_id: signer.mark(annotator_id)[:PSEUDONYM_HEX])
         yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance), watch)
 
 

@@ -10,7 +10,6 @@ A thread of its own writes, so that a slow reader of stderr keeps no vote waitin
 from __future__ import annotations
 
 import io
-import json
 import logging
 import re
 import sys
@@ -19,9 +18,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Literal, TextIO
+
+import orjson
 
 from labeler.errors import EventConflict, LabelerError, SeqConflict
 from labeler.watching import Answered, Appended, Watch
@@ -31,6 +33,8 @@ MOST_WAITING = 20_000
 LONGEST_WORDS = 500
 FRAMES_KEPT = 8
 CLOSE_SECONDS = 2.0
+TOGETHER_SECONDS = 0.05
+NAMES_KNOWN = 20_000
 AFTERMATH_SECONDS = 0.1
 OURS = "labeler: "
 # A password in a URL, what follows a question mark in an address, and words that only tokens look like.
@@ -70,26 +74,28 @@ class Journal(Watch):
         shape: ``json`` and ``text`` have a line for every request and gesture, ``quiet`` for faults alone.
         stream: where lines go.
         clock: the time as events have it.
-        pseudonym: what an annotator is called here.
+
+    ``talks``: it wants to hear of requests and gestures.
     """
 
-    def __init__(
-        self, shape: Shape, stream: TextIO, clock: Callable[[], str], pseudonym: Callable[[str], str] | None = None
-    ) -> None:
-        self._stream, self._clock, self._pseudonym = stream, clock, pseudonym
+    def __init__(self, shape: Shape, stream: TextIO, clock: Callable[[], str]) -> None:
+        self._stream, self._clock = stream, clock
+        self._pseudonym: Callable[[str], str] | None = None
         self._shaped = {"quiet": _quiet, "text": _text, "json": _json}[shape]
-        self._talks = shape != "quiet"
+        self.talks = shape != "quiet"
         self._waiting: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._dropped = 0
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="labeler-journal", daemon=True)
         self._thread.start()
 
     def name(self, pseudonym: Callable[[str], str]) -> None:
         """From now on annotators are called like this; before, they are not named at all."""
-        self._pseudonym = pseudonym
+        self._pseudonym = lru_cache(NAMES_KNOWN)(pseudonym)
 
     def close(self) -> None:
         """Write what waits, as far as somebody reads it."""
+        self._closing.set()
         self._waiting.put(None)
         self._thread.join(CLOSE_SECONDS)
 
@@ -100,7 +106,7 @@ class Journal(Watch):
     # ── what is heard ──
 
     def answered(self, answered: Answered) -> None:
-        if self._talks:
+        if self.talks:
             self._put(
                 {
                     "at": self._clock(),
@@ -119,9 +125,9 @@ class Journal(Watch):
     def appended(self, appended: Appended) -> None:
         fresh = bool(appended.stored) and not appended.repeated
         refused = isinstance(appended.error, (SeqConflict, EventConflict))
-        if appended.error is None and not (fresh and self._talks):
+        if appended.error is None and not (fresh and self.talks):
             return
-        if refused and not self._talks:
+        if refused and not self.talks:
             return
         first = appended.new[0] if appended.new else None
         fields: dict[str, Any] = {
@@ -146,28 +152,33 @@ class Journal(Watch):
         self._waiting.put(line)
 
     def _run(self) -> None:
-        while (line := self._waiting.get()) is not None:
+        """Write what has come together in a moment in one go: a thread that wakes for every line slows all others."""
+        closing = False
+        while not closing:
+            lines = [self._waiting.get()]
+            self._closing.wait(TOGETHER_SECONDS)
+            while not self._waiting.empty():
+                lines.append(self._waiting.get())
+            closing = lines[-1] is None
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                words = f"{dropped:,} lines were dropped: nobody read them in time"
+                lines.append({"at": self._clock(), "level": "warning", "event": "journal", "words": words})
             try:
-                self._write(line)
-                if self._dropped:
-                    dropped, self._dropped = self._dropped, 0
-                    words = f"{dropped:,} lines were dropped: nobody read them in time"
-                    self._write({"at": self._clock(), "level": "warning", "event": "journal", "words": words})
+                self._stream.write("".join(self._line(line) for line in lines if line is not None))
+                self._stream.flush()
             except (OSError, ValueError):
                 continue  # nobody reads stderr any more; the page goes on
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _line(self, line: dict[str, Any]) -> str:
         annotator = line.pop("annotator", None)
         if annotator is not None and self._pseudonym is not None:
             line["annotator"] = self._pseudonym(annotator)
-        shaped = self._shaped({key: value for key, value in line.items() if value not in (None, "")})
-        self._stream.write(f"{shaped}\n")
-        if self._waiting.empty():
-            self._stream.flush()
+        return self._shaped({key: value for key, value in line.items() if value is not None and value != ""}) + "\n"
 
 
 def _json(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+    return orjson.dumps(line).decode()
 
 
 def _text(line: Mapping[str, Any]) -> str:

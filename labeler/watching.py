@@ -18,7 +18,7 @@ REQUEST: ContextVar[str | None] = ContextVar("labeler_request", default=None)
 """The id of the request that is being answered here, if one is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every request, and that would double its price
 class Answered:
     """An HTTP request that was answered.
 
@@ -35,7 +35,7 @@ class Answered:
     conversation_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Appended:
     """A gesture that the store has answered, so many seconds after it was submitted.
 

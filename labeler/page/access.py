@@ -6,6 +6,7 @@ for: a route is one of a bounded set of names.
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 import time
@@ -26,6 +27,9 @@ CONVERSATION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 NAMES_KNOWN = 1024
+# A fresh id is this process's own name and a number: drawn anew for each request it would cost as much as counting it.
+_BOOT = secrets.token_hex(6)
+_NUMBERS = itertools.count(1)
 # Gradio's own, below each page.
 GRADIO = re.compile(
     r"(?:/[a-z]+)?(/gradio_api/(?:queue/(?:join|data)|heartbeat|startup-events|app_id|file|theme\.css|info)"
@@ -111,7 +115,7 @@ def request_id_of(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == HEADER and WELL_FORMED.fullmatch(value):
             return str(value, "ascii")
-    return secrets.token_hex(8)
+    return f"{_BOOT}{next(_NUMBERS):08x}"
 
 
 def notes_in(scope: Any) -> Notes | None:
