@@ -99,14 +99,14 @@ class Metrics(Watch):
         self._times: dict[str, dict[tuple[str, ...], _Times]] = {name: {} for name in TIMED}
         self._waiting = 0
         self._running: defaultdict[tuple[str, ...], int] = defaultdict(int)
-        self._registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        self._registry.register(_Collected(self._families))
+        self._book = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._book)
+        PlatformCollector(registry=self._book)
+        self._book.register(_Collected(self._families))
 
     def exposition(self) -> bytes:
         """All of it in the text format of Prometheus (version 0.0.4). May wait for the database."""
-        return generate_latest(self._registry)
+        return generate_latest(self._book)
 
     # ── what is heard ──
 

@@ -38,7 +38,7 @@ def test_every_pin_of_this_checkout_has_its_hashes() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["requests==2.0\n", "requests>=2 \\\n" + HASH, "requests==2.0 \\\n    --hash=md5:0\n", "-e .\n", "--index-url x\n"],
+    ["requests==2.0\n", "requests>=2 \\\n" + HASH, "requests==2.0 \\\n    --hash=md5:0\n", "-e .\n", "--no-index\n"],
 )
 def test_a_line_that_pins_nothing_is_found(tmp_path: Path, line: str) -> None:
     done = audit("--requirements", str(pins(tmp_path, f"gradio==6.31.0 \\\n{HASH}{line}")))
