@@ -134,7 +134,7 @@ class Journal(Watch):
             "request": appended.request_id,
             "conversation": first.conversation_id if first else None,
             "kinds": [event.payload.kind for event in appended.new],
-            "position": appended.stored[-1].position if appended.stored else None,
+            "position": (appended.stored[-1].position or None) if appended.stored else None,
             "ms": round(appended.seconds * 1000, 2),
             "annotator": first.annotator_id if first else None,
         }

@@ -6,20 +6,21 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, inspect
 
 from labeler.checkup import Check, told
 from labeler.doctor.machine import SLACK_SECONDS, clock, room, secret_files
 from labeler.doctor.packages import packages, pins_in
 from labeler.durations import later
 from labeler.store import Store, utc_now
-from labeler.store.examining import examine
+from labeler.store.examining import SETTINGS, durability, examine
 from tests.cli.conftest import ROOT, Run, write_study
 from tests.hub_server import Account, HubServer
 from tests.model_server import ModelServer
@@ -159,6 +160,60 @@ def test_the_newest_events_time_is_found(place: Path) -> None:
 def test_a_url_that_is_none_is_told_and_never_shown_with_its_password(url: str) -> None:
     (check,) = examine(url).checks
     assert check.level == "fail"
+
+
+# ── a database server ──
+
+
+@pytest.mark.databases("postgresql")
+def test_a_server_is_looked_at_and_nothing_is_made_in_it(new_url: Callable[[str], str]) -> None:
+    url = new_url("looked-at")
+    assert "holds no log yet" in " ".join(map(str, examine(url).checks))
+    assert not Store.begun(url)
+    with Store.open(url) as store:
+        (event,) = store.scan()
+        found = examine(url)
+        assert found.newest_at == event.at
+        assert store.position() == 1
+    troubled = [check for check in found.checks if check.level != "ok"]
+    assert ["fsync = off" in check.words for check in troubled] == [True]  # the tests' server need not be durable
+    assert len(found.checks) == 5
+    assert not any("labeler_doctor" in table for table in tables_of(url))
+
+
+def tables_of(url: str) -> list[str]:
+    engine = create_engine(url)
+    try:
+        return inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.databases("postgresql")
+def test_a_server_that_takes_no_writes_is_told(new_url: Callable[[str], str]) -> None:
+    url = new_url("standby")
+    Store.open(url).close()
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    engine.dispose()
+    assert "the database is read-only" in str(examine(url).checks[-1])
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+    (check,) = examine("postgresql+psycopg://labeler:s3cret@127.0.0.1:9/log").checks
+    assert check.level == "fail"
+    assert "cannot be reached" in str(check)
+    assert "s3cret" not in str(check)
+
+
+@given(st.fixed_dictionaries({name: st.sampled_from(["on", "off"]) for name in SETTINGS}))
+def test_a_server_that_may_forget_what_it_committed_is_a_failure(settings: dict[str, str]) -> None:
+    check = durability(settings)
+    off = [name for name in ("fsync", "full_page_writes") if settings[name] == "off"]
+    assert check.level == ("fail" if off else "ok")
+    assert all(f"{name} = on" in check.todo for name in off)
 
 
 # ── the machine ──
