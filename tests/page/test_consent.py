@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import yaml
 from playwright.sync_api import expect
 
 from labeler.core.events import Event
-from labeler.ids import new_id
+from labeler.ids import new_id, text_sha256
 from labeler.store import Store
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
@@ -108,3 +110,27 @@ def test_a_new_version_asks_again(asking: Served, new_chat: NewChat) -> None:
     chat.expect_answers("One")
     versions = [event.payload.consent_version for event in given(asking, annotator_of(chat))]  # type: ignore[attr-defined]
     assert versions == ["1", "2"]
+
+
+def test_an_open_page_shows_a_newer_text_before_it_asks_about_it(
+    model: ModelServer, new_chat: NewChat, tmp_path: Path
+) -> None:
+    with QuickServed(tmp_path, study_of(model, consent=FIRST)) as served:
+        chat = new_chat(served)
+        chat.page.get_by_role("button", name="I agree").click()
+        chat.send("say: One")
+        served.config.write_text(yaml.safe_dump(study_of(model, consent=SECOND)), encoding="utf-8")
+        assert served.process is not None
+        served.process.send_signal(signal.SIGHUP)
+        visitor = Visitor(served)
+        while "It has changed" not in visitor.page:  # the file is read on a thread of its own
+            visitor.page = visitor.http.get("/").text
+        visitor.close()
+        chat.box.fill("say: Two")
+        chat.page.get_by_role("button", name="Send").click()
+        expect(chat.page.get_by_role("heading", name="It has changed")).to_be_visible()
+        expect(chat.page.get_by_role("heading", name="Before you begin")).to_have_count(0)
+        chat.page.get_by_role("button", name="I agree").click()
+        expect(chat.box).to_be_visible()
+        texts = [event.payload.text_sha256 for event in given(served, annotator_of(chat))]  # type: ignore[attr-defined]
+        assert texts == [text_sha256(FIRST["text"]), text_sha256(SECOND["text"])]
