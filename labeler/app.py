@@ -74,7 +74,8 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
             Reviewer(writing, utc_now) if "review" in study.modes else None,
         )
         stack.callback(recorder.close)
-        instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
+        writing.replicas.watch()
+        instance = Instance(store.source_id, writing.replicas.me.id, partial(health, study, store, environ))
         recognizer, entrance = doors(study, store, environ, anybody)
         yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
 

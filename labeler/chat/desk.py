@@ -2,7 +2,8 @@
 
 A decision is taken in while its commit is still under way, so that the next one builds on it. When a commit fails, or
 the store answers with other events than were sent (another process was first, or the gesture had been stored before),
-the fold is dropped and read anew on next use.
+the fold is dropped and read anew on next use. So it is when a gesture would be refused, or would change nothing: what
+another process has stored since may say otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
 from labeler.core.folding import apply, replay
-from labeler.errors import NotFound, SeqConflict
+from labeler.errors import GestureRefused, NotFound, SeqConflict
 from labeler.ids import event_id
 from labeler.store import Store
 
@@ -80,10 +81,20 @@ class Desk:
         entry = self._entry(conversation_id)
         with entry.lock:
             conversation = entry.conversation or self._read(conversation_id)
+            if conversation is not None and conversation.annotator_id != annotator_id and self._stale(entry):
+                conversation = self._read(conversation_id)  # it has changed hands in another process
             if conversation is None or conversation.annotator_id != annotator_id:
                 raise NotFound("That conversation is not here, or not yours. Reload the page.")
             entry.conversation = conversation
             yield conversation
+
+    def owner(self, conversation_id: str) -> str | None:
+        """Whose a conversation is, as the log says now; None if it is not there."""
+        self.look_again(conversation_id)
+        entry = self._entry(conversation_id)
+        with entry.lock:
+            conversation = entry.conversation = entry.conversation or self._read(conversation_id)
+            return None if conversation is None else conversation.annotator_id
 
     def look_again(self, conversation_id: str) -> None:
         """Read it anew on next use if another process has changed it: what was erased is not shown from memory."""
@@ -92,9 +103,15 @@ class Desk:
         if entry is None:
             return
         with entry.lock:
-            known = entry.conversation
-            if known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq:
-                entry.conversation = None
+            self._stale(entry)
+
+    def _stale(self, entry: _Open) -> bool:
+        """Whether a fold was no longer what the log says; then it is dropped. What is under way is not looked at."""
+        known = entry.conversation
+        if known is None or entry.pending or self._store.last_seq(known.id) == known.seq:
+            return False
+        entry.conversation = None
+        return True
 
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
@@ -121,9 +138,11 @@ class Desk:
 
     def _append(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
         with self.owned(gesture.owner or gesture.annotator_id, gesture.conversation_id) as conversation:
-            payloads = gesture.decide(conversation)
+            entry = self._entry(gesture.conversation_id)
+            payloads = self._decided(gesture, conversation, entry)
+            if payloads is None:
+                return self._append(gesture, outcome)
             if payloads:
-                entry = self._entry(gesture.conversation_id)
                 events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads)
                 for event in events:
                     apply(conversation, event)
@@ -133,6 +152,16 @@ class Desk:
             submitted.add_done_callback(lambda done: self._settle(gesture, entry, events, done, outcome))
         else:
             outcome.set_result([])
+
+    def _decided(self, gesture: Gesture, conversation: Conversation, entry: _Open) -> list[Payload] | None:
+        """What a gesture means; None if nothing came of it because another process has stored something since."""
+        try:
+            payloads = gesture.decide(conversation)
+        except (GestureRefused, SeqConflict):
+            if self._stale(entry):
+                return None
+            raise
+        return None if not payloads and self._stale(entry) else payloads
 
     def _settle(
         self,

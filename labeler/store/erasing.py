@@ -21,7 +21,7 @@ from labeler.ids import event_id, text_sha256
 from labeler.store import queries
 from labeler.store.beginning import STUDY_ANNOTATOR
 from labeler.store.rows import checked_at, event_from
-from labeler.store.schema import accounts, conversations, events, touches
+from labeler.store.schema import accounts, answering, conversations, events, touches
 from labeler.store.spans import forget_spans
 from labeler.store.store import Store
 from labeler.store.writer import insert_rows
@@ -61,6 +61,8 @@ def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "")
         if fresh:
             forget_spans(connection, {text_sha256(text) for event in fresh for text in texts_in(event.payload)})
             _overwrite(connection, fresh, reason)
+            # What is being written there now is seen by no one any more.
+            connection.execute(delete(answering).where(answering.c.conversation_id.in_(streams)))
             for stream_id in dict.fromkeys([*streams, id]):
                 announcement = Erased(erased_kind=subject, reason=reason)
                 _announce(connection, (subject, id), stream_id, announcement, checked_at(at))

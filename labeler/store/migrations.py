@@ -233,6 +233,30 @@ def m008_summaries(connection: Connection) -> None:
     )
 
 
+@step
+def m009_replicas(connection: Connection) -> None:
+    """Which serving process writes which answers: see ``answering.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE replicas (
+            replica TEXT NOT NULL PRIMARY KEY,
+            beat INTEGER NOT NULL,
+            process TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE answering (
+            conversation_id TEXT NOT NULL PRIMARY KEY,
+            replica TEXT NOT NULL,
+            texts TEXT NOT NULL,
+            stop BOOLEAN NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX ix_answering_replica ON answering (replica)",
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 
