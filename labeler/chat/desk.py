@@ -50,8 +50,8 @@ class _Open:
 class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
-    ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
-    ``owner`` is whose conversation it is, where it is not the annotator's own.
+    ``tries`` is how often it is decided when another process appends first; what must not be decided on another state
+    than was seen sees to that itself. ``owner`` is whose conversation it is, where it is not the annotator's own.
     """
 
     annotator_id: str

@@ -38,6 +38,7 @@ BUSY = "An answer is still being written. Press Stop first, or wait for its end.
 OTHER_PAGE = "That conversation belongs to another page."
 NOT_STOPPED = "The server that writes this answer has not stopped it yet. Wait some seconds, then try again."
 STOP_SECONDS = 5.0
+LET_GO_SECONDS = 3.0
 LOOK_SECONDS = 0.1
 
 
@@ -183,7 +184,7 @@ class Writing:
         with self.desk.owned(annotator_id, claim.conversation_id):
             pass  # nobody holds up what is somebody else's
         with self._turned(claim.conversation_id):
-            gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked, tries=1)
+            gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked)
             self._start_replies(self.desk.append(gesture).result())
 
     def stop(self, conversation_id: str) -> None:
@@ -204,11 +205,28 @@ class Writing:
             time.sleep(LOOK_SECONDS)
         self.desk.look_again(conversation_id)
 
+    def _taken(self, conversation_id: str) -> bool:
+        """Whether this replica is the one that writes there now. One that has ended its answers is about to let go."""
+        deadline = time.monotonic() + LET_GO_SECONDS
+        while not self.replicas.take(conversation_id):
+            if time.monotonic() > deadline or self._answered_now(conversation_id):
+                return False
+            time.sleep(LOOK_SECONDS)
+        return True
+
+    def _answered_now(self, conversation_id: str) -> bool:
+        """Whether the log has answers there whose end it has not."""
+        owner = self.desk.owner(conversation_id)
+        if owner is None:
+            return False
+        with self.desk.owned(owner, conversation_id) as conversation:
+            return bool(_unfinished(conversation))
+
     @contextmanager
     def _turned(self, conversation_id: str) -> Iterator[None]:
         """Hold a conversation, here and among replicas, while a turn is stored and its replies start."""
         with self.replies.announced(conversation_id) as free:
-            if not free or not self.replicas.take(conversation_id):
+            if not free or not self._taken(conversation_id):
                 raise GestureRefused(BUSY)
             try:
                 yield
