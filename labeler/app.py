@@ -75,7 +75,7 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
         )
         stack.callback(recorder.close)
         writing.replicas.watch()
-        instance = Instance(store.source_id, writing.replicas.me.id, partial(health, study, store, environ))
+        instance = Instance(store.source_id, writing.replicas.id, partial(health, study, store, environ))
         recognizer, entrance = doors(study, store, environ, anybody)
         yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
 

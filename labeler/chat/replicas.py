@@ -7,6 +7,7 @@ word has not changed for long enough, it ends as failed, with the text that was 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -75,7 +76,9 @@ class Replicas:
     """
 
     def __init__(self, store: Store, replies: Replies, lost: Lost) -> None:
-        self.me = Replica(new_id(), 0, whereabouts())
+        self.id = new_id()
+        self._process = whereabouts()
+        self._beats = itertools.count(1)
         self._store = store
         self._replies = replies
         self._lost = lost
@@ -88,12 +91,15 @@ class Replicas:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def _me(self) -> Replica:
+        return Replica(self.id, next(self._beats), self._process)
+
     # ── who writes ──
 
     def take(self, conversation_id: str) -> bool:
         """Be the one who writes answers there; false if another replica does. Raises StoreError."""
         with self._lock:
-            taken = take(self._store, self.me, conversation_id)
+            taken = take(self._store, self._me(), conversation_id)
             if taken:
                 self._held.add(conversation_id)
                 self._attend()
@@ -102,14 +108,14 @@ class Replicas:
     def let_go(self, conversation_id: str) -> None:
         """Write answers there no longer. What the store refuses is done at a later beat."""
         with suppress(StoreError):
-            let_go(self._store, self.me.id, [conversation_id])
+            let_go(self._store, self.id, [conversation_id])
             with self._lock:
                 self._held.discard(conversation_id)
 
     def elsewhere(self, conversation_id: str) -> Answering | None:
         """What another replica writes there."""
         found = answering_in(self._store, conversation_id)
-        return None if found is None or found.replica == self.me.id else found
+        return None if found is None or found.replica == self.id else found
 
     def answered(self, annotator_id: str) -> list[str]:
         """Which of an annotator's conversations are answered now, by whatever replica."""
@@ -134,7 +140,7 @@ class Replicas:
         if self._thread is not None:
             self._thread.join()
         with suppress(StoreError):  # others will see that it is silent
-            leave(self._store, self.me.id)
+            leave(self._store, self.id)
 
     def look_after(self) -> None:
         """One look at everything. Raises StoreError."""
@@ -162,9 +168,9 @@ class Replicas:
             texts: dict[str, Texts] = {
                 one: {id: reply.text() for id, reply in self._replies.of(one).items()} for one in running
             }
-            beat(self._store, self.me, {one: told for one, told in texts.items() if self._told.get(one) != told})
+            beat(self._store, self._me(), {one: told for one, told in texts.items() if self._told.get(one) != told})
             self._told = texts
-        mine = {one.conversation_id: one for one in answering_by(self._store, self.me.id)}
+        mine = {one.conversation_id: one for one in answering_by(self._store, self.id)}
         for conversation_id in running:
             if conversation_id not in mine or mine[conversation_id].stop:
                 self._replies.stop(conversation_id)
@@ -175,17 +181,17 @@ class Replicas:
         with self._lock:  # so that nobody takes in this moment what is let go of
             idle = [one for one in mine if one not in self._orphans and not self._replies.busy(one)]
             if idle:
-                let_go(self._store, self.me.id, idle)
+                let_go(self._store, self.id, idle)
             self._held = {one for one in self._held if self._replies.busy(one)}
 
     def _look_around(self) -> None:
         """Take over what dead replicas were at."""
-        others = [replica for replica in replicas_seen(self._store) if replica.id != self.me.id]
+        others = [replica for replica in replicas_seen(self._store) if replica.id != self.id]
         gone = [replica for replica in others if has_ended(replica.process)]
         for replica in {*self._silence.dead(others, time.monotonic()), *gone}:
-            inherited = inherit(self._store, self.me, replica)
+            inherited = inherit(self._store, self._me(), replica)
             self._orphans |= {one.conversation_id: one for one in inherited}
         for conversation_id, orphan in list(self._orphans.items()):
             self._lost(conversation_id, orphan.texts)
-            let_go(self._store, self.me.id, [conversation_id])
+            let_go(self._store, self.id, [conversation_id])
             del self._orphans[conversation_id]

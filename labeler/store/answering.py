@@ -23,7 +23,8 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A serving process. ``process`` says where it runs, for those who can see it there; see ``whereabouts.py``."""
+    """A serving process. It says another ``beat`` each time, and none twice. ``process`` says where it runs, for those
+    who can see it there; see ``whereabouts.py``."""
 
     id: str
     beat: int
@@ -134,8 +135,8 @@ def leave(store: Store, replica_id: str) -> None:
 
 def _beat(connection: Connection, replica: Replica) -> None:
     own = replicas.c.replica == replica.id
-    if not connection.execute(update(replicas).where(own).values(beat=replicas.c.beat + 1)).rowcount:
-        row = {"replica": replica.id, "beat": 1, "process": replica.process}
+    if not connection.execute(update(replicas).where(own).values(beat=replica.beat)).rowcount:
+        row = {"replica": replica.id, "beat": replica.beat, "process": replica.process}
         connection.execute(insert(replicas), row)
 
 

@@ -22,7 +22,7 @@ from labeler.core.folding import replay
 from labeler.errors import ConsentNeeded, GestureRefused, LabelerError, NotFound, StoreError
 from labeler.models import open_models
 from labeler.store import Store, utc_now
-from labeler.store.answering import Replica, answering_in, leave, replicas_seen
+from labeler.store.answering import Replica, answering_in, inherit, leave, replicas_seen
 from labeler.store.erasing import erase
 from labeler.store.schema import answering, replicas
 from labeler.store.verify import verify_log
@@ -78,7 +78,7 @@ def take_over(heir: Chat, dead: Chat) -> None:
     one = replicas_of(heir)
     one._silence = Silence(patience=0.0)
     one.look_after()
-    assert replicas_of(dead).me.id not in [replica.id for replica in replicas_seen(heir.store)]
+    assert replicas_of(dead).id not in [replica.id for replica in replicas_seen(heir.store)]
 
 
 def sound(chat: Chat) -> None:
@@ -153,7 +153,7 @@ def test_of_many_that_ask_at_once_one_writes(here: Chat, there: Chat) -> None:
         owner = answering_in(here.store, f"c{number}")
         assert owner is not None
         for asked, got in zip(range(number * 4, number * 4 + 4), taken[number * 4 : number * 4 + 4], strict=True):
-            assert got == (both[asked % 2].me.id == owner.replica)
+            assert got == (both[asked % 2].id == owner.replica)
 
 
 def test_what_has_ended_is_let_go_of_and_a_turn_without_an_answer_too(here: Chat) -> None:
@@ -296,7 +296,7 @@ def test_an_answer_that_nobody_writes_counts_as_failed_and_can_be_retried(
     """So it is in a log that an older labeler left, or that was loaded from a dump."""
     monkeypatch.setattr(replicas_of(here), "look_after", lambda: None)
     here.begin("fault: hang")
-    leave(there.store, replicas_of(here).me.id)
+    leave(there.store, replicas_of(here).id)
     lost = switched(here, there).last()
     assert lost.status == "failed"
     assert lost.error is not None
@@ -353,6 +353,21 @@ def test_an_answer_whose_conversation_changed_hands_is_stored_for_its_new_owner(
     there.annotator, there.conversation_id = "account", here.conversation_id
     assert there.ended().text == "one two three four"
     sound(there)
+
+
+def test_no_beat_is_said_twice_so_that_whoever_idled_is_not_taken_for_dead_when_it_writes_again(
+    here: Chat, there: Chat
+) -> None:
+    one, heir = replicas_of(here), replicas_of(there)
+    said = []
+    for number in range(5):
+        one.take(f"c{number}")
+        [beats] = [replica for replica in replicas_seen(there.store) if replica.id == one.id]
+        said.append(beats.beat)
+        one.let_go(f"c{number}")
+        inherit(there.store, Replica(heir.id, number, ""), beats)
+        assert one.id not in [replica.id for replica in replicas_seen(there.store)]
+    assert len(set(said)) == len(said)
 
 
 looks = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 3)), max_size=40)
