@@ -235,7 +235,7 @@ def m008_summaries(connection: Connection) -> None:
 
 @step
 def m009_replicas(connection: Connection) -> None:
-    """Which serving process writes which answers: see ``answering.py``."""
+    """Which process writes which answers (``answering.py``), and whether all have the same keys (``keys.py``)."""
     _run(
         connection,
         """
@@ -254,6 +254,12 @@ def m009_replicas(connection: Connection) -> None:
         ) WITHOUT ROWID
         """,
         "CREATE INDEX ix_answering_replica ON answering (replica)",
+        """
+        CREATE TABLE keys (
+            name TEXT NOT NULL PRIMARY KEY,
+            mark TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
     )
 
 

@@ -1,0 +1,26 @@
+"""Which keys a log was begun with: no key stands here, only what tells whether another one is the same."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from labeler.store.schema import keys
+from labeler.store.store import Store
+
+
+def mark_of_key(store: Store, name: str, mark: str) -> str:
+    """The mark of the key under this name that was noted first; this one, if none was."""
+    with store.database.writing() as connection:
+        try:
+            with connection.begin_nested():
+                connection.execute(insert(keys), {"name": name, "mark": mark})
+        except IntegrityError:
+            return str(connection.scalars(select(keys.c.mark).where(keys.c.name == name)).one())
+    return mark
+
+
+def note_key(store: Store, name: str, mark: str) -> None:
+    """Have another key take the place of the one that was noted."""
+    with store.database.writing() as connection:
+        connection.execute(update(keys).where(keys.c.name == name).values(mark=mark))
