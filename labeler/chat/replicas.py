@@ -164,7 +164,7 @@ class Replicas:
     def _say_so(self) -> None:
         """Tell how far the answers are; hear who wishes one to stop, and which are no longer this replica's."""
         running = self._replies.conversations()
-        if running:
+        if running or self._others():  # whoever finds others silent must have been able to write as well
             texts: dict[str, Texts] = {
                 one: {id: reply.text() for id, reply in self._replies.of(one).items()} for one in running
             }
@@ -186,7 +186,7 @@ class Replicas:
 
     def _look_around(self) -> None:
         """Take over what dead replicas were at."""
-        others = [replica for replica in replicas_seen(self._store) if replica.id != self.id]
+        others = self._others()
         gone = [replica for replica in others if has_ended(replica.process)]
         for replica in {*self._silence.dead(others, time.monotonic()), *gone}:
             inherited = inherit(self._store, self._me(), replica)
@@ -195,3 +195,6 @@ class Replicas:
             self._lost(conversation_id, orphan.texts)
             let_go(self._store, self.id, [conversation_id])
             del self._orphans[conversation_id]
+
+    def _others(self) -> list[Replica]:
+        return [replica for replica in replicas_seen(self._store) if replica.id != self.id]

@@ -46,7 +46,7 @@ class Answering:
 
 def take(store: Store, replica: Replica, conversation_id: str) -> bool:
     """Be the one who writes answers in a conversation; false if another replica is."""
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         _beat(connection, replica)
         try:
             with connection.begin_nested():
@@ -61,7 +61,7 @@ def take(store: Store, replica: Replica, conversation_id: str) -> bool:
 def let_go(store: Store, replica_id: str, conversation_ids: Collection[str]) -> None:
     """Write answers there no longer."""
     own = answering.c.replica == replica_id, answering.c.conversation_id.in_(list(conversation_ids))
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         connection.execute(delete(answering).where(*own))
 
 
@@ -89,14 +89,14 @@ def answering_of(store: Store, annotator_id: str) -> list[str]:
 
 def wish_stop(store: Store, conversation_id: str) -> None:
     """Have whoever writes answers in a conversation stop them, at their next beat."""
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         there = answering.c.conversation_id == conversation_id
         connection.execute(update(answering).where(there).values(stop=True))
 
 
 def beat(store: Store, replica: Replica, texts: Mapping[str, Texts]) -> None:
     """Say that the replica lives, and how far its answers are, by conversation."""
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         _beat(connection, replica)
         for conversation_id, written in texts.items():
             own = answering.c.replica == replica.id, answering.c.conversation_id == conversation_id
@@ -115,7 +115,7 @@ def inherit(store: Store, heir: Replica, dead: Replica) -> list[Answering]:
 
     Of several heirs one gets all of it. The dead one, should it come back, finds that nothing is its own.
     """
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         still = replicas.c.replica == dead.id, replicas.c.beat == dead.beat
         if not connection.execute(delete(replicas).where(*still)).rowcount:
             return []
@@ -128,7 +128,7 @@ def inherit(store: Store, heir: Replica, dead: Replica) -> list[Answering]:
 
 def leave(store: Store, replica_id: str) -> None:
     """The replica ends, and so does what it was writing."""
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         connection.execute(delete(answering).where(answering.c.replica == replica_id))
         connection.execute(delete(replicas).where(replicas.c.replica == replica_id))
 

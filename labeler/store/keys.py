@@ -11,7 +11,7 @@ from labeler.store.store import Store
 
 def mark_of_key(store: Store, name: str, mark: str) -> str:
     """The mark of the key under this name that was noted first; this one, if none was."""
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         try:
             with connection.begin_nested():
                 connection.execute(insert(keys), {"name": name, "mark": mark})
@@ -22,5 +22,5 @@ def mark_of_key(store: Store, name: str, mark: str) -> str:
 
 def note_key(store: Store, name: str, mark: str) -> None:
     """Have another key take the place of the one that was noted."""
-    with store.database.writing() as connection:
+    with store.database.appending() as connection:
         connection.execute(update(keys).where(keys.c.name == name).values(mark=mark))
