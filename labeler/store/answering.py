@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, select, update
 
+from labeler.store.dialects import insertion
 from labeler.store.schema import answering, conversations, replicas
 from labeler.store.store import Store
 
@@ -48,14 +48,10 @@ def take(store: Store, replica: Replica, conversation_id: str) -> bool:
     """Be the one who writes answers in a conversation; false if another replica is."""
     with store.database.appending() as connection:
         _beat(connection, replica)
-        try:
-            with connection.begin_nested():
-                row = {"conversation_id": conversation_id, "replica": replica.id, "texts": "{}", "stop": False}
-                connection.execute(insert(answering), row)
-        except IntegrityError:
-            query = select(answering.c.replica).where(answering.c.conversation_id == conversation_id)
-            return connection.scalar(query) == replica.id
-    return True
+        row = {"conversation_id": conversation_id, "replica": replica.id, "texts": "{}", "stop": False}
+        connection.execute(insertion(connection, answering).on_conflict_do_nothing(), row)
+        query = select(answering.c.replica).where(answering.c.conversation_id == conversation_id)
+        return bool(connection.scalar(query) == replica.id)
 
 
 def let_go(store: Store, replica_id: str, conversation_ids: Collection[str]) -> None:
@@ -134,10 +130,9 @@ def leave(store: Store, replica_id: str) -> None:
 
 
 def _beat(connection: Connection, replica: Replica) -> None:
-    own = replicas.c.replica == replica.id
-    if not connection.execute(update(replicas).where(own).values(beat=replica.beat)).rowcount:
-        row = {"replica": replica.id, "beat": replica.beat, "process": replica.process}
-        connection.execute(insert(replicas), row)
+    row = {"replica": replica.id, "beat": replica.beat, "process": replica.process}
+    new = insertion(connection, replicas).values(row)
+    connection.execute(new.on_conflict_do_update(index_elements=[replicas.c.replica], set_={"beat": replica.beat}))
 
 
 def _answering(row: tuple[str, str, str, bool]) -> Answering:

@@ -95,7 +95,8 @@ _touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bin
 def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Event], list[str]]:
     """The events that go, tombstones among them, and the conversations that they are in."""
     if subject == "conversation":
-        if connection.scalar(select(conversations.c.ordinal).where(conversations.c.conversation_id == id)) is None:
+        there = select(conversations.c.conversation_id).where(conversations.c.conversation_id == id)
+        if connection.scalar(there) is None:
             raise LogError(f"{id}: no conversation of this log has this id")
         return _stream(connection, id), [id]
     if id == STUDY_ANNOTATOR:

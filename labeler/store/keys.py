@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 
+from labeler.store.dialects import insertion
 from labeler.store.schema import keys
 from labeler.store.store import Store
 
@@ -12,12 +12,8 @@ from labeler.store.store import Store
 def mark_of_key(store: Store, name: str, mark: str) -> str:
     """The mark of the key under this name that was noted first; this one, if none was."""
     with store.database.appending() as connection:
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(keys), {"name": name, "mark": mark})
-        except IntegrityError:
-            return str(connection.scalars(select(keys.c.mark).where(keys.c.name == name)).one())
-    return mark
+        connection.execute(insertion(connection, keys).on_conflict_do_nothing(), {"name": name, "mark": mark})
+        return str(connection.scalars(select(keys.c.mark).where(keys.c.name == name)).one())
 
 
 def note_key(store: Store, name: str, mark: str) -> None:

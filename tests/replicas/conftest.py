@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,11 +14,24 @@ import pytest
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
 from tests.page.conftest import browser, new_chat, study_of
+from tests.postgres_server import PostgresServer
 from tests.replicas.proxy import Proxy
 from tests.served import Served
 
 __all__ = ["browser", "new_chat"]
 WAIT = 30.0
+
+
+class Replica(QuickServed):
+    """A server on a log that others serve, too."""
+
+    def __init__(self, directory: Path, study: dict[str, object], url: str) -> None:
+        super().__init__(directory, study)
+        self._url = url
+
+    @property
+    def database(self) -> str:
+        return self._url
 
 
 @dataclass
@@ -70,16 +85,27 @@ def model() -> Iterator[ModelServer]:
         yield server
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All of it on PostgreSQL, where several machines can share a log, and what is marked so on one file as well."""
+    if "kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("databases")
+        metafunc.parametrize("kind", ("postgresql",) if marker is None else marker.args, scope="package")
+
+
 @pytest.fixture(scope="package")
-def running(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Set]:
+def running(
+    kind: str, model: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Set]:
     folder = tmp_path_factory.mktemp("replicas")
-    study = study_of(model, modes=["chat", "review"])
-    with (
-        QuickServed(folder, study) as first,
-        QuickServed(folder, study) as second,
-        Proxy(folder / "nginx", [first.address, second.address]) as proxy,
-    ):
-        yield Set([first, second], proxy)
+    study = study_of(model)
+    with ExitStack() as stack:
+        url = f"sqlite:///{folder}/log.db"
+        if kind == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = server.url(stack.enter_context(server.database()))
+        pair = [stack.enter_context(Replica(folder, study, url)) for _ in range(2)]
+        proxy = stack.enter_context(Proxy(folder / "nginx", [one.address for one in pair]))
+        yield Set(list[Served](pair), proxy)
 
 
 @pytest.fixture

@@ -114,6 +114,7 @@ def test_any_replica_shows_any_conversation(replicas: Set, visitor: Visitor) -> 
 # ── death ──
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_replica_dies_in_mid_answer_and_the_browser_goes_on_at_the_other(
     replicas: Set, new_chat: NewChat, model: ModelServer
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_replica_that_is_ended_hands_its_answer_over_as_stopped(
     assert [end.status for end in ends(replicas, chat.conversation_id())] == ["stopped", "complete"]
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_no_acknowledged_vote_is_lost_or_doubled_while_replicas_die(replicas: Set, visitor: Visitor) -> None:
     visitor.say("say: One")
     acknowledged: list[tuple[str, int]] = []
