@@ -96,14 +96,16 @@ class Desk:
             conversation = entry.conversation = entry.conversation or self._read(conversation_id)
             return None if conversation is None else conversation.annotator_id
 
-    def look_again(self, conversation_id: str) -> None:
-        """Read it anew on next use if another process has changed it: what was erased is not shown from memory."""
+    def look_again(self, *conversation_ids: str) -> None:
+        """Read them anew on next use if another process has changed them: what was erased is not shown from memory."""
         with self._lock:
-            entry = self._open.get(conversation_id)
-        if entry is None:
-            return
-        with entry.lock:
-            self._stale(entry)
+            entries = {one: self._open[one] for one in conversation_ids if one in self._open}
+        last = self._store.last_seqs(list(entries)) if entries else {}
+        for conversation_id, entry in entries.items():
+            with entry.lock:
+                known = entry.conversation
+                if known is not None and not entry.pending and known.seq != last.get(conversation_id):
+                    entry.conversation = None
 
     def _stale(self, entry: _Open) -> bool:
         """Whether a fold was no longer what the log says; then it is dropped. What is under way is not looked at."""

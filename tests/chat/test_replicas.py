@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -18,8 +19,10 @@ from sqlalchemy import func, select
 
 from labeler.chat import Claim, Comparer, Recorder, Writing
 from labeler.chat.replicas import BEAT_SECONDS, LONGEST_LOOK_SECONDS, Replicas, Silence
+from labeler.chat.reviewer import Opinion, Reviewer
 from labeler.core.events import ReplyFinished, ReplyStarted
 from labeler.core.folding import replay
+from labeler.core.roles import Visitor
 from labeler.errors import ConsentNeeded, GestureRefused, LabelerError, NotFound, StoreError
 from labeler.models import open_models
 from labeler.store import Store, utc_now
@@ -458,11 +461,55 @@ def test_a_turn_after_turns_at_the_other_replica_builds_on_them(here: Chat, ther
     assert [message["content"] for message in server.requests[-1].body["messages"]][1::2] == ["one", "two"]
 
 
+def test_what_was_cleared_at_the_other_replica_is_not_listed(here: Chat, there: Chat) -> None:
+    here.ask("say: one")
+    switched(here, there).view()
+    listed, _ = there.recorder.conversations("ann")
+    assert [one.id for one in listed] == [here.conversation_id]
+    here.recorder.clear("ann", here.claim())
+    assert there.recorder.conversations("ann") == ([], False)
+
+
 def test_what_changed_hands_at_the_other_replica_belongs_to_its_new_owner(here: Chat, there: Chat) -> None:
     here.ask("say: one")
     there.recorder.view("ann", here.conversation_id)
     here.recorder.adopt("account", "ann")
     assert there.recorder.view("account", here.conversation_id).shown
+
+
+# ── reviews ──
+
+
+def test_reviewers_at_two_replicas_never_exceed_what_is_wanted(new_replica: NewReplica, server: ModelServer) -> None:
+    items, overlap, people = 6, 2, 8
+    study = study_for(server, modes=["chat", "review"], review={"overlap": overlap})
+    both = [new_replica(study), new_replica(study)]
+    for number in range(items):
+        both[0].annotator, both[0].conversation_id = f"owner-{number}", ""
+        both[0].ask("say: one")
+        both[0].vote(both[0].retry().id, 1)
+    reviewers = [Reviewer(one.recorder.writing, utc_now) for one in both]
+    start = threading.Barrier(people)
+
+    def work(number: int) -> None:
+        me = Visitor(f"r{number}", "reviewer", f"r{number}")
+        start.wait(WAIT)
+        for turn in range(2 * items):
+            reviewer = reviewers[(number + turn) % 2]
+            task = reviewer.task(me)
+            if task is not None:
+                reviewers[(number + turn + turn // 2) % 2].say(me, task.lease, Opinion(good=True))
+
+    with ThreadPoolExecutor(people) as pool:
+        list(pool.map(work, range(people)))
+    reviews = Counter(
+        event.conversation_id
+        for event in both[0].store.scan()
+        if event.payload.kind == "vote_cast" and event.annotator_id.startswith("r")
+    )
+    assert set(reviews.values()) == {overlap}
+    assert len(reviews) == items
+    sound(both[0])
 
 
 # ── consent ──

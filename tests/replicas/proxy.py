@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shutil
 import socket
@@ -49,7 +50,8 @@ class Proxy:
         (folder / "nginx.conf").write_text(FRAME.format(folder=folder, user=user))
 
     def __enter__(self) -> Proxy:
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        program = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert program, "there is no nginx; scripts/nginx installs one"
         command = [program, "-p", str(self.folder), "-e", str(self.folder / "error.log"), "-c", "nginx.conf"]
         self._process = subprocess.Popen(command)
         deadline = time.monotonic() + READY_SECONDS

@@ -121,7 +121,8 @@ def test_a_replica_dies_in_mid_answer_and_the_browser_goes_on_at_the_other(
     chat = new_chat(replicas)
     chat.send("say: One")
     chat.vote("Like")
-    chat.send("say: Two three four five\ngate: killed 2", wait=False)
+    gate = f"killed-{new_id()}"
+    chat.send(f"say: Two three four five\ngate: {gate} 2", wait=False)
     expect(chat.answers.last).to_contain_text("Two three")
     dying = writer(replicas, chat.conversation_id())
     time.sleep(1.5)  # what was written is told once a second
@@ -130,7 +131,7 @@ def test_a_replica_dies_in_mid_answer_and_the_browser_goes_on_at_the_other(
         "The server stopped while this answer was being written", timeout=GOES_ON_MS
     )
     expect(chat.answers.last).to_contain_text("Two three")
-    model.release("killed")
+    model.release(gate)
     chat.ready().expect_thumbs("Like", None)
     chat.vote("Dislike", place=0)
     chat.press("Retry")
