@@ -87,20 +87,20 @@ def model() -> Iterator[ModelServer]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of it on PostgreSQL, where several machines can share a log, and what is marked so on one file as well."""
-    if "kind" in metafunc.fixturenames:
+    if "engine" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
-        metafunc.parametrize("kind", ("postgresql",) if marker is None else marker.args, scope="package")
+        metafunc.parametrize("engine", ("postgresql",) if marker is None else marker.args, scope="package")
 
 
 @pytest.fixture(scope="package")
 def running(
-    kind: str, model: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    engine: str, model: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Set]:
     folder = tmp_path_factory.mktemp("replicas")
     study = study_of(model)
     with ExitStack() as stack:
         url = f"sqlite:///{folder}/log.db"
-        if kind == "postgresql":
+        if engine == "postgresql":
             server: PostgresServer = request.getfixturevalue("postgres")
             url = server.url(stack.enter_context(server.database()))
         pair = [stack.enter_context(Replica(folder, study, url)) for _ in range(2)]
