@@ -20,7 +20,8 @@ from typing import Any
 from fastapi import FastAPI
 from uvicorn import Config, Server
 
-from labeler.accounts import Accounts, Sessions
+from labeler.accounts import Accounts, Sessions, check_key, cookie_key
+from labeler.accounts.keys import COOKIES, PSEUDONYMS, VARIABLE
 from labeler.beside import CounterBeside, PusherBeside
 from labeler.chat import Comparer, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
@@ -74,7 +75,8 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
             Reviewer(writing, utc_now) if "review" in study.modes else None,
         )
         stack.callback(recorder.close)
-        instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
+        writing.replicas.watch()
+        instance = Instance(store.source_id, writing.replicas.id, partial(health, study, store, environ))
         recognizer, entrance = doors(study, store, environ, anybody)
         yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
 
@@ -85,7 +87,8 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     Raises:
         LabelerError: what signing in needs is not there.
     """
-    browsers = Identity(cookie_secret(), store.source_id)
+    secret = cookie_secret(stated=environ.get(VARIABLE, ""))
+    browsers = Identity(secret, store.source_id)
     if study.auth.kind == "none":
         return Browsers(browsers, anybody), None
     accounts = Accounts(store)
@@ -94,13 +97,13 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     if study.auth.kind == "header":
         proxies = [ipaddress.ip_network(proxy) for proxy in study.auth.proxies]
         return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up, browsers), None
-    sessions = Sessions(store, cookie_secret(), clock=utc_now)
+    sessions = Sessions(store, secret, clock=utc_now)
     recognizer = SignedIn(sessions, f"labeler_account_{store.source_id}", browsers)
     hub = None
     if study.auth.kind == "huggingface":
         from labeler.hub import hub_sign_in  # noqa: PLC0415 - loads what exports need
 
-        hub = hub_sign_in(cookie_secret(), environ)
+        hub = hub_sign_in(secret, environ)
     return recognizer, Entrance(
         study.title, accounts, sessions, recognizer, pages_of(study), sign_up=study.auth.sign_up, hub=hub
     )
@@ -137,12 +140,29 @@ def pushing(study: Study) -> Iterator[PusherBeside]:
         pusher.wait()
 
 
-def cookie_secret(path: Path = SECRET_FILE) -> bytes:
-    """The key that signs annotators' cookies, made on first use and readable by its owner only."""
+def check_keys(study: Study, store: Store, environ: Mapping[str, str], *, new_key: bool) -> None:
+    """See that this process has the keys that the log was begun with, as far as it uses them.
+
+    Raises:
+        LabelerError: it has another one, and ``new_key`` does not say that it is to be taken.
+    """
+    check_key(store, COOKIES, cookie_secret(stated=environ.get(VARIABLE, "")), new_key=new_key)
+    if study.dataset.push_every is not None:
+        from labeler.export.keys import pseudonym_key  # noqa: PLC0415 - loads what exports need
+
+        check_key(store, PSEUDONYMS, pseudonym_key(environ, Path.cwd()), new_key=new_key)
+
+
+def cookie_secret(path: Path = SECRET_FILE, stated: str = "") -> bytes:
+    """The key that signs annotators' cookies: that of the file, which only its owner can read.
+
+    Where there is none, it follows from what LABELER_KEY says (``stated``), which all replicas can be given; without
+    that one is made.
+    """
     try:
         secret = path.read_bytes()
     except FileNotFoundError:
-        return _new_secret(path)
+        return cookie_key(stated.strip()) if stated.strip() else _new_secret(path)
     except OSError as error:
         raise LabelerError(f"{path}: cannot read the cookie secret ({error.strerror})") from error
     if len(secret) < SECRET_BYTES:  # whoever guesses it can be anybody
@@ -169,14 +189,21 @@ def _new_secret(path: Path) -> bytes:
 
 
 def serve(
-    study: Study, *, host: str, port: int, allow_anonymous: bool = False, announce: Callable[[str], None] = print
+    study: Study,
+    *,
+    host: str,
+    port: int,
+    allow_anonymous: bool = False,
+    new_key: bool = False,
+    announce: Callable[[str], None] = print,
 ) -> None:
     """Serve the page until SIGTERM or SIGINT; running answers are then stored as stopped.
 
-    ``announce`` gets one line when the page answers. Port 0 takes a free one.
+    ``announce`` gets one line when the page answers. Port 0 takes a free one. Any number of processes may serve one log
+    if they have the same keys; ``new_key`` says that the keys of this one are the log's from now on.
 
     Raises:
-        LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound.
+        LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound; or the keys differ.
     """
     local = is_loopback(host)
     if study.auth.kind == "none" and not (allow_anonymous or local):
@@ -186,6 +213,7 @@ def serve(
         )
     role: Role = "admin" if local else "annotator"
     with _bound(host, port) as listener, pushing(study) as pusher, running(study, anybody=role) as app:
+        check_keys(study, app.store, os.environ, new_key=new_key)
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         config = Config(
             app.page,

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from labeler.accounts.book import Accounts, checked_name
+from labeler.accounts.keys import check_key, cookie_key
 from labeler.accounts.passwords import LEAST_PASSWORD, Passwords, new_password
 from labeler.accounts.sessions import Session, Sessions
 
-__all__ = ["LEAST_PASSWORD", "Accounts", "Passwords", "Session", "Sessions", "checked_name", "new_password"]
+__all__ = [
+    "LEAST_PASSWORD",
+    "Accounts",
+    "Passwords",
+    "Session",
+    "Sessions",
+    "check_key",
+    "checked_name",
+    "cookie_key",
+    "new_password",
+]

@@ -35,9 +35,8 @@ class Comparer:
         """
         if not conversation_id:
             return NO_PAIR
-        with self._writing.desk.owned(annotator_id, conversation_id) as conversation:
-            replies = self._writing.replies.of(conversation_id)
-            return pair_view_of(conversation, replies, running=self._writing.replies.busy(conversation_id))
+        with self._writing.seen(annotator_id, conversation_id) as sight:
+            return pair_view_of(sight.conversation, sight.written, running=sight.running)
 
     def send(self, annotator_id: str, claim: Claim, text: str) -> str:
         """Say something and let two models answer. Returns the conversation's id; without one, begins one."""

@@ -2,7 +2,8 @@
 
 A decision is taken in while its commit is still under way, so that the next one builds on it. When a commit fails, or
 the store answers with other events than were sent (another process was first, or the gesture had been stored before),
-the fold is dropped and read anew on next use.
+the fold is dropped and read anew on next use. So it is when a gesture would be refused, or would change nothing: what
+another process has stored since may say otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
 from labeler.core.folding import apply, replay
-from labeler.errors import NotFound, SeqConflict
+from labeler.errors import GestureRefused, NotFound, SeqConflict
 from labeler.ids import event_id
 from labeler.store import Store
 
@@ -49,8 +50,8 @@ class _Open:
 class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
-    ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
-    ``owner`` is whose conversation it is, where it is not the annotator's own.
+    ``tries`` is how often it is decided when another process appends first; what must not be decided on another state
+    than was seen sees to that itself. ``owner`` is whose conversation it is, where it is not the annotator's own.
     """
 
     annotator_id: str
@@ -80,21 +81,39 @@ class Desk:
         entry = self._entry(conversation_id)
         with entry.lock:
             conversation = entry.conversation or self._read(conversation_id)
+            if conversation is not None and conversation.annotator_id != annotator_id and self._stale(entry):
+                conversation = self._read(conversation_id)  # it has changed hands in another process
             if conversation is None or conversation.annotator_id != annotator_id:
                 raise NotFound("That conversation is not here, or not yours. Reload the page.")
             entry.conversation = conversation
             yield conversation
 
-    def look_again(self, conversation_id: str) -> None:
-        """Read it anew on next use if another process has changed it: what was erased is not shown from memory."""
-        with self._lock:
-            entry = self._open.get(conversation_id)
-        if entry is None:
-            return
+    def owner(self, conversation_id: str) -> str | None:
+        """Whose a conversation is, as the log says now; None if it is not there."""
+        self.look_again(conversation_id)
+        entry = self._entry(conversation_id)
         with entry.lock:
-            known = entry.conversation
-            if known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq:
-                entry.conversation = None
+            conversation = entry.conversation = entry.conversation or self._read(conversation_id)
+            return None if conversation is None else conversation.annotator_id
+
+    def look_again(self, *conversation_ids: str) -> None:
+        """Read them anew on next use if another process has changed them: what was erased is not shown from memory."""
+        with self._lock:
+            entries = {one: self._open[one] for one in conversation_ids if one in self._open}
+        last = self._store.last_seqs(list(entries)) if entries else {}
+        for conversation_id, entry in entries.items():
+            with entry.lock:
+                known = entry.conversation
+                if known is not None and not entry.pending and known.seq != last.get(conversation_id):
+                    entry.conversation = None
+
+    def _stale(self, entry: _Open) -> bool:
+        """Whether a fold was no longer what the log says; then it is dropped. What is under way is not looked at."""
+        known = entry.conversation
+        if known is None or entry.pending or self._store.last_seq(known.id) == known.seq:
+            return False
+        entry.conversation = None
+        return True
 
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
@@ -121,9 +140,11 @@ class Desk:
 
     def _append(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
         with self.owned(gesture.owner or gesture.annotator_id, gesture.conversation_id) as conversation:
-            payloads = gesture.decide(conversation)
+            entry = self._entry(gesture.conversation_id)
+            payloads = self._decided(gesture, conversation, entry)
+            if payloads is None:
+                return self._append(gesture, outcome)
             if payloads:
-                entry = self._entry(gesture.conversation_id)
                 events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads)
                 for event in events:
                     apply(conversation, event)
@@ -133,6 +154,16 @@ class Desk:
             submitted.add_done_callback(lambda done: self._settle(gesture, entry, events, done, outcome))
         else:
             outcome.set_result([])
+
+    def _decided(self, gesture: Gesture, conversation: Conversation, entry: _Open) -> list[Payload] | None:
+        """What a gesture means; None if nothing came of it because another process has stored something since."""
+        try:
+            payloads = gesture.decide(conversation)
+        except (GestureRefused, SeqConflict):
+            if self._stale(entry):
+                return None
+            raise
+        return None if not payloads and self._stale(entry) else payloads
 
     def _settle(
         self,

@@ -19,15 +19,20 @@ def serve(
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Let people on other machines annotate without an account.")
     ] = False,
+    new_key: Annotated[
+        bool,
+        typer.Option("--new-key", help="Go on with other keys than the log was begun with: the old ones are lost."),
+    ] = False,
 ) -> None:
     """Serve the chat page.
 
-    Ends with Ctrl-C or SIGTERM; answers that are being written then are stored as stopped.
+    Any number of these may serve one log, if they have the same keys. Ends with Ctrl-C or SIGTERM; answers that are
+    being written then are stored as stopped.
     """
     study = study_of(config, database)
     from labeler.app import serve as serve_page  # noqa: PLC0415 - Gradio takes seconds
 
-    serve_page(study, host=host, port=port, allow_anonymous=allow_anonymous, announce=show)
+    serve_page(study, host=host, port=port, allow_anonymous=allow_anonymous, new_key=new_key, announce=show)
 
 
 def simulate(

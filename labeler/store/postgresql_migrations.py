@@ -162,3 +162,25 @@ _BESIDE_P001 = (
     'CREATE TABLE summary_parts (conversation_id TEXT COLLATE "C" PRIMARY KEY, counts TEXT NOT NULL)',
     'CREATE TABLE summary_sums (key TEXT COLLATE "C" PRIMARY KEY, times BIGINT NOT NULL)',
 )
+
+
+@step
+def p002_replicas(connection: Connection) -> None:
+    """SQLite's ninth step."""
+    for statement in _REPLICAS_P002:
+        connection.exec_driver_sql(statement)
+
+
+_REPLICAS_P002 = (
+    'CREATE TABLE replicas (replica TEXT COLLATE "C" PRIMARY KEY, beat BIGINT NOT NULL, process TEXT NOT NULL)',
+    """
+    CREATE TABLE answering (
+        conversation_id TEXT COLLATE "C" PRIMARY KEY,
+        replica TEXT COLLATE "C" NOT NULL,
+        texts TEXT NOT NULL,
+        stop BOOLEAN NOT NULL
+    )
+    """,
+    "CREATE INDEX ix_answering_replica ON answering (replica)",
+    'CREATE TABLE keys (name TEXT COLLATE "C" PRIMARY KEY, mark TEXT NOT NULL)',
+)

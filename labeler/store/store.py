@@ -184,6 +184,12 @@ class Store:
         with self.database.reading() as connection:
             return int(connection.scalars(queries.last_seq, {"stream_id": stream_id}).one())
 
+    def last_seqs(self, stream_ids: Sequence[str]) -> dict[str, int]:
+        """The same of many streams; those that are not there are absent."""
+        with self.database.reading() as connection:
+            found = connection.execute(queries.last_seqs, {"stream_ids": list(stream_ids)})
+            return {stream_id: seq for stream_id, seq in found}
+
     def find(self, event_id: str) -> Event | None:
         with self.database.reading() as connection:
             row = connection.execute(queries.by_event_id, {"event_id": event_id}).one_or_none()
