@@ -79,6 +79,22 @@ class Database:
             with self._writes.begin() as connection:
                 yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees one state, however long it reads and whoever writes meanwhile. Raises StoreError."""
+        with self.explained(), self._reads.connect() as connection:
+            connection.exec_driver_sql("BEGIN")  # the first question decides which state it is
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def held_still(self) -> Iterator[Connection]:
+        """A connection to a database that nobody else writes to until the block is left. Raises StoreError."""
+        with self.writing() as connection:
+            yield connection
+
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the file and cut it to nothing; ``True`` if somebody is in the way."""
         with self._turn, self.explained(), self._checkpoints.connect() as connection:

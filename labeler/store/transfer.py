@@ -96,9 +96,14 @@ def load(store: Store, path: Path) -> LoadReport:
     """
     try:
         with path.open("rb") as lines, store.database.writing() as connection:
-            return _Loading(connection, path).take(_parsed(path, lines))
+            return load_lines(connection, path, lines)
     except OSError as error:
         raise LogError(f"{path}: cannot read it ({error.strerror})") from error
+
+
+def load_lines(connection: Connection, place: Path, lines: Iterable[bytes]) -> LoadReport:
+    """As ``load``, within a transaction of the caller's; ``place`` says in errors where the lines come from."""
+    return _Loading(connection, place).take(_parsed(place, lines))
 
 
 # ── lines ──
