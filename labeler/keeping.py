@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labeler.errors import LogError, StoreError
 from labeler.store import Store, utc_now
-from labeler.store.archive import Archive, Manifest, restoring, unmoved, write_archive
+from labeler.store.archive import Archive, Manifest, restoring, standing_still, unmoved, write_archive
 from labeler.store.database import database_url
 from labeler.store.verify import Report, verify_log
 
@@ -99,14 +99,13 @@ def migrate(source: Store, target: Store) -> tuple[Manifest, Report]:
             write_archive(source, file, at=utc_now())
         with Archive.open(path) as archive, ExitStack() as held:
             manifest = archive.manifest
-            with _called(path, source.database.path), restoring(target, archive):
-                _check_unmoved(source, manifest, unmoved(held.enter_context(source.database.held_still()), manifest))
+            with _called(path, source.name), restoring(target, archive):
+                _check_unmoved(source, manifest, held.enter_context(standing_still(source, manifest)))
     report = verify_log(target)
     if not report.ok or (report.position, report.digest) != (manifest.position, manifest.digest):
         problem = report.problems[0] if report.problems else "it holds another log than the one that was copied"
         raise LogError(f"the new database is not sound: {problem}; empty it, run labeler verify on the old one")
-    with source.database.snapshot() as connection:
-        _check_unmoved(source, manifest, unmoved(connection, manifest))
+    _check_unmoved(source, manifest, unmoved(source, manifest))
     return manifest, report
 
 
@@ -120,7 +119,7 @@ def _check_unmoved(source: Store, manifest: Manifest, still: bool) -> None:
 
 
 @contextmanager
-def _called(path: Path, name: Path) -> Iterator[None]:
+def _called(path: Path, name: Path | str) -> Iterator[None]:
     """Say of a file that nobody will find what it was made from."""
     try:
         yield

@@ -50,6 +50,10 @@ class Manifest(BaseModel):
     steps: tuple[str, ...]
     tables: dict[str, Held]
 
+    def facts(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return self.model_dump(mode="json")
+
     @property
     def digest(self) -> str:
         """SHA-256 of the log's dump, as ``labeler verify`` says it."""
@@ -95,9 +99,21 @@ def _steps(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(select(migrations.c.name).order_by(migrations.c.number)))
 
 
-def unmoved(connection: Connection, manifest: Manifest) -> bool:
-    """Whether a database still holds what a backup of it holds. Whatever changes events adds one, so they are not read
-    again."""
+def unmoved(store: Store, manifest: Manifest) -> bool:
+    """Whether a database still holds what a backup of it holds."""
+    with store.database.snapshot() as connection:
+        return _unmoved(connection, manifest)
+
+
+@contextmanager
+def standing_still(store: Store, manifest: Manifest) -> Iterator[bool]:
+    """As ``unmoved``; until the block is left nobody can write to the database."""
+    with store.database.held_still() as connection:
+        yield _unmoved(connection, manifest)
+
+
+def _unmoved(connection: Connection, manifest: Manifest) -> bool:
+    """Whatever changes events adds one, so they are not read again."""
     shapes = {name: held.columns for name, held in manifest.tables.items() if name != events.name}
     held = {name: manifest.tables[name] for name in shapes}
     return connection.scalars(queries.last_position).one() == manifest.position and held_by(connection, shapes) == held
@@ -209,7 +225,7 @@ def check_empty(store: Store, connection: Connection) -> None:
         rows = connection.scalars(select(func.count()).select_from(table)).one()
         if rows > (1 if table is events else 0):
             why = f"this database is not empty ({rows:,} rows in its table {name})"
-            raise StoreError(f"{store.database.path}: {why}; name one that is, or that is not there yet")
+            raise StoreError(f"{store.name}: {why}; name one that is, or that is not there yet")
 
 
 def _check_steps(connection: Connection, archive: Archive) -> None:

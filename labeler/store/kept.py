@@ -64,7 +64,7 @@ def kept_tables() -> dict[str, Table]:
 
 def columns_of(table: Table) -> tuple[str, ...]:
     """The columns that are kept: of the log those of a dump."""
-    return COLUMNS if table is events else tuple(table.columns.keys())
+    return COLUMNS if table is events else tuple(map(str, table.columns.keys()))
 
 
 def lines_of(connection: Connection, table: Table, columns: Sequence[str]) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ def lines_of(connection: Connection, table: Table, columns: Sequence[str]) -> It
     Raises:
         LogError: bytes stand where text should.
     """
-    found = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(_in_order(connection, table, columns))
+    found = connection.execute(_in_order(connection, table, columns).execution_options(yield_per=ROWS_AT_ONCE))
     if table is events:
         yield from map(line_of, found)
         return

@@ -123,6 +123,11 @@ class Store:
         return self.database.url
 
     @property
+    def name(self) -> str:
+        """Names the database to a person, without a password."""
+        return str(self.database.path)
+
+    @property
     def source_id(self) -> str:
         """Where the log comes from: drawn when it began, and kept by dump and load."""
         with self.database.reading() as connection:
