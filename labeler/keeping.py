@@ -16,7 +16,7 @@ from pathlib import Path
 from labeler.errors import LogError, StoreError
 from labeler.store import Store, utc_now
 from labeler.store.archive import Archive, Manifest, restoring, standing_still, unmoved, write_archive
-from labeler.store.database import database_url
+from labeler.store.sqlite import database_url
 from labeler.store.verify import Report, verify_log
 
 

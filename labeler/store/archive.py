@@ -24,7 +24,8 @@ from labeler import __version__
 from labeler.errors import LogError, StoreError
 from labeler.store import queries
 from labeler.store.kept import ROWS_AT_ONCE, Digest, Held, columns_of, held_by, kept_tables, lines_of
-from labeler.store.schema import events, migrations
+from labeler.store.positions import number_within, settle
+from labeler.store.schema import events
 from labeler.store.store import Store
 from labeler.store.transfer import load_lines
 
@@ -35,8 +36,7 @@ NO_BACKUP = "this is no backup, or one that was cut short or damaged; take anoth
 
 
 class Manifest(BaseModel):
-    """What a backup holds. ``last_event`` is the id of the event at ``position``; ``steps`` are the migrations that had
-    been run, in their order."""
+    """What a backup holds. ``last_event`` is the id of the event at ``position``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,7 +47,6 @@ class Manifest(BaseModel):
     source_id: str
     position: Annotated[int, Field(ge=1)]
     last_event: str
-    steps: tuple[str, ...]
     tables: dict[str, Held]
 
     def facts(self) -> dict[str, Any]:
@@ -65,15 +64,15 @@ class Manifest(BaseModel):
 
 def write_archive(store: Store, file: BinaryIO, *, at: str) -> Manifest:
     """Write a backup of one moment's state. Whoever appends meanwhile is not hindered, and is not in it."""
+    settle(store.database)
     with store.database.snapshot() as connection, ZipFile(file, "w", ZIP_DEFLATED) as archive:
         held = {name: _write_table(archive, connection, table) for name, table in kept_tables().items()}
-        last = connection.execute(select(events).order_by(events.c.position.desc()).limit(1)).one()
+        position = connection.scalars(queries.last_position).one()
         manifest = Manifest(
             made_at=at,
             source_id=connection.scalars(queries.first_stream).one(),
-            position=last.position,
-            last_event=last.event_id,
-            steps=_steps(connection),
+            position=position,
+            last_event=connection.scalars(queries.event_at, {"position": position}).one(),
             tables=held,
         )
         archive.writestr(_entry(MANIFEST), manifest.model_dump_json(indent=1))
@@ -95,10 +94,6 @@ def _entry(name: str) -> ZipInfo:
     return entry
 
 
-def _steps(connection: Connection) -> tuple[str, ...]:
-    return tuple(connection.scalars(select(migrations.c.name).order_by(migrations.c.number)))
-
-
 def unmoved(store: Store, manifest: Manifest) -> bool:
     """Whether a database still holds what a backup of it holds."""
     with store.database.snapshot() as connection:
@@ -108,15 +103,18 @@ def unmoved(store: Store, manifest: Manifest) -> bool:
 @contextmanager
 def standing_still(store: Store, manifest: Manifest) -> Iterator[bool]:
     """As ``unmoved``; until the block is left nobody can write to the database."""
-    with store.database.held_still() as connection:
+    with store.database.writing() as connection:
+        store.database.halt_appends(connection)
+        number_within(connection)
         yield _unmoved(connection, manifest)
 
 
 def _unmoved(connection: Connection, manifest: Manifest) -> bool:
-    """Whatever changes events adds one, so they are not read again."""
+    """Whatever changes events adds one, so they are counted, with or without a position, and not read again."""
     shapes = {name: held.columns for name, held in manifest.tables.items() if name != events.name}
     held = {name: manifest.tables[name] for name in shapes}
-    return connection.scalars(queries.last_position).one() == manifest.position and held_by(connection, shapes) == held
+    stored = connection.scalars(select(func.count()).select_from(events)).one()
+    return stored == manifest.position and held_by(connection, shapes) == held
 
 
 # ── reading ──
@@ -205,9 +203,10 @@ def restoring(store: Store, archive: Archive) -> Iterator[None]:
         LogError: the backup cannot be read, was tampered with, or is of a newer labeler.
     """
     with store.database.writing() as connection:
+        store.database.halt_appends(connection)
         check_empty(store, connection)
-        _check_steps(connection, archive)
-        load_lines(connection, Path(f"{archive.path}: events.jsonl"), archive.lines(events.name))
+        _check_known(archive)
+        load_lines(store, connection, Path(f"{archive.path}: events.jsonl"), archive.lines(events.name))
         for name in archive.manifest.tables:
             if name != events.name:
                 _fill(connection, archive, name)
@@ -228,12 +227,10 @@ def check_empty(store: Store, connection: Connection) -> None:
             raise StoreError(f"{store.name}: {why}; name one that is, or that is not there yet")
 
 
-def _check_steps(connection: Connection, archive: Archive) -> None:
-    steps, here = archive.manifest.steps, _steps(connection)
+def _check_known(archive: Archive) -> None:
     known = {name: set(columns_of(table)) for name, table in kept_tables().items()}
     held = archive.manifest.tables
-    unknown = [name for name in held if not set(held[name].columns) <= known.get(name, set())]
-    if steps != here[: len(steps)] or unknown:
+    if any(not set(held[name].columns) <= known.get(name, set()) for name in held):
         raise LogError(f"{archive.path}: this backup was made by a newer labeler; update labeler")
 
 

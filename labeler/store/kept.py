@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Table, Text, collate, select
 
 from labeler.errors import LogError
+from labeler.store.dialects import on_postgresql
 from labeler.store.rows import COLUMNS
 from labeler.store.schema import (
     conversations,
@@ -85,10 +86,13 @@ def lines_of(connection: Connection, table: Table, columns: Sequence[str]) -> It
 
 
 def _in_order(connection: Connection, table: Table, columns: Sequence[str]) -> Select[Any]:
+    chosen = select(*(table.columns[name] for name in columns))
+    if table is events:
+        return chosen.where(events.c.position.is_not(None)).order_by(events.c.position)
     keys: Sequence[ColumnElement[Any]] = list(table.primary_key.columns)
-    if connection.dialect.name == "postgresql":  # there text sorts as its language does, unless told otherwise
+    if on_postgresql(connection):  # there text sorts as its language does, unless told otherwise
         keys = [collate(key, "C") if isinstance(key.type, Text) else key for key in keys]
-    return select(*(table.columns[name] for name in columns)).order_by(*keys)
+    return chosen.order_by(*keys)
 
 
 class Digest:
