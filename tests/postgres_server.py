@@ -27,6 +27,7 @@ import psycopg
 
 SUPERUSER = "postgres"
 UNPRIVILEGED = "nobody"
+GUARDED = "guarded"
 START_SECONDS = 60.0
 # What a commit waits for is the business of benchmarks and of whoever kills the server: a test of what is stored need
 # not wait for the disk.
@@ -51,6 +52,8 @@ class PostgresServer:
         data = self._folder / "data"
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", f"--username={SUPERUSER}", "--no-sync"]
         self._run("initdb", *options, f"--pgdata={data}")
+        access = data / "pg_hba.conf"
+        access.write_text(f"host all {GUARDED} 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
         self.start()
         return self
 
@@ -91,8 +94,9 @@ class PostgresServer:
             with self.connect() as connection:
                 connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
 
-    def guard(self, database: str, password: str, user: str = "guarded") -> str:
+    def guard(self, database: str, password: str) -> str:
         """The URL of a database as a user who needs a password sees it; the database is the user's from now on."""
+        user = GUARDED
         with self.connect(database) as connection:
             known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [user]).fetchone()
             verb = "CREATE" if known is None else "ALTER"

@@ -66,7 +66,8 @@ def add_account(store: Store, account: Account) -> bool:
     """Keep a new account; false if its name, annotator or subject is taken."""
     values = {name: getattr(account, name) for name in Account.__dataclass_fields__}
     with store.database.writing() as connection:
-        return bool(connection.execute(insertion(connection, accounts).on_conflict_do_nothing(), values).rowcount)
+        new = insertion(connection, accounts).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        return bool(connection.execute(new, values).rowcount)
 
 
 def change_account(store: Store, name: str, **values: object) -> bool:

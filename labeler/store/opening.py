@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from labeler.store.database import Database, dialect_of
 from labeler.store.sqlite import SQLiteDatabase, database_path
+
+
+def named(url: str) -> str:
+    """What a URL names, for a person: a path, or a URL without a password.
+
+    Raises:
+        StoreError: it names no database.
+    """
+    with closing(database_at(url, busy_seconds=0.0)) as database:
+        return database.name
 
 
 def database_at(url: str, *, busy_seconds: float) -> Database:

@@ -55,6 +55,17 @@ ADVICE: tuple[tuple[str, str], ...] = (
     ("XX002", "the database is damaged; restore a backup"),
     ("08", "the connection to the database server was lost"),
 )
+# Who is not let in is told why in words alone.
+REFUSALS: tuple[tuple[str, str], ...] = (
+    ("password authentication failed", "28"),
+    ("no password supplied", "28"),
+    ("pg_hba.conf", "28"),
+    ("role ", "28"),
+    ("database ", "3D000"),
+    ("too many clients", "53300"),
+    ("connection slots", "53300"),
+    ("the database system is", "57P"),
+)
 UNREACHABLE = "the database server cannot be reached; check that it runs and that the address is right"
 CONTENTION = ("40001", "40P01")
 LOCKED = "55P03"
@@ -154,10 +165,11 @@ class PostgreSQLDatabase(Database):
             engine.dispose()
 
     def advice(self, error: BaseException | None) -> str:
-        state = getattr(error, "sqlstate", None) or ""
+        said = " ".join(str(error).split())
+        state = getattr(error, "sqlstate", None) or _state_of(said)
         lost = "the database cannot be used" if state else UNREACHABLE
         words = next((words for start, words in ADVICE if state.startswith(start)), lost)
-        return f"{words} ({' '.join(str(error).split())})"
+        return f"{words} ({said})"
 
     def error(self, error: BaseException | None) -> StoreError:
         if getattr(error, "sqlstate", None) in CONTENTION:
@@ -165,6 +177,11 @@ class PostgreSQLDatabase(Database):
         if getattr(error, "sqlstate", None) == LOCKED:
             return LockedError(f"{self.name}: {self.advice(error)}")
         return super().error(error)
+
+
+def _state_of(said: str) -> str:
+    _, failed, why = said.rpartition(" failed: ")
+    return next((state for words, state in REFUSALS if words in why), "") if failed else ""
 
 
 def _oldest(connection: Connection) -> int:

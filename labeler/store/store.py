@@ -141,6 +141,11 @@ class Store:
         return self.database.name
 
     @property
+    def erased(self) -> str:
+        """What has become of texts that were erased, in the words of a receipt."""
+        return self.database.erased
+
+    @property
     def source_id(self) -> str:
         """Where the log comes from: drawn when it began, and kept by dump and load."""
         with self.database.reading() as connection:

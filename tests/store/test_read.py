@@ -62,6 +62,7 @@ def test_a_scan_reads_a_long_log_in_little_memory(store: Store) -> None:
 
 def test_readers_see_what_is_committed_while_somebody_writes(store: Store) -> None:
     store.append([made("e1")])
+    assert store.position() == 2
     with held(store):
         waiting = store.submit([made("e2", seq=2)])
         assert ids(log_of(store)) == ["e1"]
