@@ -65,9 +65,13 @@ def proven(path: Path, called: Path | None = None) -> Report:
     ):
         restore(copy, path)
         report = verify_log(copy)
+    return _sound(report, f"{called}: not written")
+
+
+def _sound(report: Report, place: str) -> Report:
     if not report.ok:
         more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""
-        raise LogError(f"{called}: not written, the log is not sound: {report.problems[0]}{more}; run labeler verify")
+        raise LogError(f"{place}, the log is not sound: {report.problems[0]}{more}; run labeler verify")
     return report
 
 
@@ -93,6 +97,7 @@ def migrate(source: Store, target: Store) -> tuple[Manifest, Report]:
         StoreError: the target is not empty, the source changed, or one of them cannot be used.
         LogError: the log is not sound, or what arrived is not what was sent.
     """
+    _sound(verify_log(source), f"{source.name}: nothing was moved")
     with tempfile.TemporaryDirectory(prefix="labeler-") as folder:
         path = Path(folder) / "state.zip"
         with path.open("wb") as file:
@@ -101,10 +106,7 @@ def migrate(source: Store, target: Store) -> tuple[Manifest, Report]:
             manifest = archive.manifest
             with _called(path, source.name), restoring(target, archive):
                 _check_unmoved(source, manifest, held.enter_context(standing_still(source, manifest)))
-    report = verify_log(target)
-    if not report.ok or (report.position, report.digest) != (manifest.position, manifest.digest):
-        problem = report.problems[0] if report.problems else "it holds another log than the one that was copied"
-        raise LogError(f"the new database is not sound: {problem}; empty it, run labeler verify on the old one")
+    report = _sound(verify_log(target), f"{target.name}: empty this database again")
     _check_unmoved(source, manifest, unmoved(source, manifest))
     return manifest, report
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from labeler.store import Store
+from tests.conftest import DATABASES
 from tests.postgres_server import PostgresServer
-from tests.store.conftest import DATABASES, Place
+from tests.store.conftest import Place
 
 MakePlace = Callable[[str, str], Place]
 
