@@ -83,7 +83,8 @@ def test_a_browser_stays_with_one_replica_and_browsers_are_spread(replicas: Set)
     boots = Counter()
     for _ in range(16):
         with closing(Visitor(replicas)) as visitor:  # type: ignore[arg-type]
-            seen = {boot_of(replicas.address, cookie_of(visitor)) for _ in range(5)}
+            cookies = "; ".join(f"{one.name}={one.value}" for one in visitor.http.cookies.jar)
+            seen = {boot_of(replicas.address, cookies) for _ in range(5)}
             assert len(seen) == 1
             boots.update(seen)
     assert len(boots) == 2
