@@ -50,7 +50,8 @@ class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
     ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
-    ``owner`` is whose conversation it is, where it is not the annotator's own.
+    ``owner`` is whose conversation it is, where it is not the annotator's own; ``scope`` is in whose name the nonce is
+    unique, where that is not the annotator's.
     """
 
     annotator_id: str
@@ -59,6 +60,7 @@ class Gesture:
     decide: Decide
     tries: int = APPEND_TRIES
     owner: str = ""
+    scope: str = ""
 
 
 class Desk:
@@ -85,16 +87,52 @@ class Desk:
             entry.conversation = conversation
             yield conversation
 
-    def look_again(self, conversation_id: str) -> None:
-        """Read it anew on next use if another process has changed it: what was erased is not shown from memory."""
+    def at_hand(self, conversation_id: str) -> bool:
+        """Whether it is in memory, so that nobody waits for the store to read it."""
+        entry = self._open.get(conversation_id)
+        return entry is not None and entry.conversation is not None
+
+    def owner(self, conversation_id: str) -> str:
+        """The annotator whose conversation it is. Raises NotFound: it is not there."""
+        entry = self._entry(conversation_id)
+        with entry.lock:
+            if entry.conversation is None:
+                entry.conversation = self._read(conversation_id)
+            if entry.conversation is None:
+                raise NotFound("That conversation is not here, or not yours. Reload the page.")
+            return entry.conversation.annotator_id
+
+    def look_again(self, conversation_id: str) -> bool:
+        """Read it anew on next use if another process has changed it: what was erased is not shown from memory.
+
+        Returns whether it had changed.
+        """
         with self._lock:
             entry = self._open.get(conversation_id)
         if entry is None:
-            return
+            return False
         with entry.lock:
             known = entry.conversation
-            if known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq:
+            changed = known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq
+            if changed:
                 entry.conversation = None
+        return changed
+
+    def begin(self, conversation: Conversation, gesture: Gesture) -> Future[list[Event]]:
+        """Submit the first events of a new conversation, which is in use from now on. The future as ``append``'s."""
+        payloads = gesture.decide(conversation)
+        outcome: Future[list[Event]] = Future()
+        entry = self._entry(conversation.id)
+        with entry.lock:
+            events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads, scope=gesture.scope)
+            for event in events:
+                apply(conversation, event)
+            entry.conversation = conversation
+            entry.pending += 1
+            submitted = self._store.submit(events)
+        once = replace(gesture, tries=1)
+        submitted.add_done_callback(lambda done: self._settle(once, entry, events, done, outcome))
+        return outcome
 
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
@@ -103,13 +141,19 @@ class Desk:
         return outcome
 
     def new_events(
-        self, conversation: Conversation, annotator_id: str, nonce: str, payloads: Sequence[Payload]
+        self,
+        conversation: Conversation,
+        annotator_id: str,
+        nonce: str,
+        payloads: Sequence[Payload],
+        *,
+        scope: str = "",
     ) -> list[NewEvent]:
         """The payloads of one gesture as the conversation's next events."""
         at = self._clock()
         return [
             NewEvent(
-                event_id=event_id(annotator_id, nonce, index),
+                event_id=event_id(scope or annotator_id, nonce, index),
                 conversation_id=conversation.id,
                 seq=conversation.seq + 1 + index,
                 at=at,
@@ -124,7 +168,9 @@ class Desk:
             payloads = gesture.decide(conversation)
             if payloads:
                 entry = self._entry(gesture.conversation_id)
-                events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads)
+                events = self.new_events(
+                    conversation, gesture.annotator_id, gesture.nonce, payloads, scope=gesture.scope
+                )
                 for event in events:
                     apply(conversation, event)
                 entry.pending += 1

@@ -233,6 +233,26 @@ def m008_summaries(connection: Connection) -> None:
     )
 
 
+@step
+def m009_tokens(connection: Connection) -> None:
+    """Which programs may use the API: see ``tokens.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE tokens (
+            token_id TEXT NOT NULL PRIMARY KEY,
+            study TEXT NOT NULL,
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            made_at TEXT NOT NULL,
+            until TEXT,
+            revoked_at TEXT,
+            UNIQUE (study, name)
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
     """Run the steps that a database has not run yet.
 
