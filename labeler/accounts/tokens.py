@@ -35,7 +35,7 @@ OVER = "That token's time is over. labeler tokens renew makes another one."
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    row: TokenRow | None
+    row: TokenRow
     at: float
 
 
@@ -100,10 +100,12 @@ class Tokens:
 
     # ── for who comes with one ──
 
-    def at_hand(self, token: str) -> bool:
-        """Whether ``bearer`` answers from memory."""
+    def at_hand(self, token: str) -> TokenRow | None:
+        """As ``bearer``, from memory; None: the store has to be asked."""
         seen = self._seen.get(text_sha256(token))
-        return seen is not None and self._monotonic() - seen.at < BELIEVED_SECONDS
+        if seen is None or self._monotonic() - seen.at >= BELIEVED_SECONDS:
+            return None
+        return self._open(seen.row)
 
     def bearer(self, token: str) -> TokenRow:
         """Whose token it is.
@@ -111,26 +113,23 @@ class Tokens:
         Raises:
             TokenRefused: nobody's, or it opens nothing any more.
         """
-        row = self._looked_up(text_sha256(token))
-        if row is None or row.study != self._study:
+        digest, at = text_sha256(token), self._monotonic()
+        row = token_with(self._store, digest)
+        if row is None:  # what nobody was given is looked up each time, and fills no memory
+            raise TokenRefused(UNKNOWN)
+        with self._lock:
+            if len(self._seen) >= BELIEVED:
+                self._seen.clear()
+            self._seen[digest] = _Seen(row, at)
+        return self._open(row)
+
+    def _open(self, row: TokenRow) -> TokenRow:
+        if row.study != self._study:
             raise TokenRefused(UNKNOWN)
         if row.revoked_at is not None:
             raise TokenRefused(REVOKED)
         if row.until is not None and row.until <= self._clock():
             raise TokenRefused(OVER)
-        return row
-
-    def _looked_up(self, digest: str) -> TokenRow | None:
-        seen = self._seen.get(digest)
-        if seen is not None and self._monotonic() - seen.at < BELIEVED_SECONDS:
-            return seen.row
-        at = self._monotonic()
-        row = token_with(self._store, digest)
-        if row is not None:  # what nobody was given is looked up each time, and fills no memory
-            with self._lock:
-                if len(self._seen) >= BELIEVED:
-                    self._seen.clear()
-                self._seen[digest] = _Seen(row, at)
         return row
 
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labeler.accounts import Tokens
 from labeler.api.document import document
+from labeler.api.post import Post
 from labeler.api.routes import ROUTES, Call, Route
 from labeler.api.shapes import ID_PATTERN, KEY_PATTERN
 from labeler.chat import Intake, Teller
@@ -72,6 +73,7 @@ class Api:
     intake: Intake
     tokens: Tokens
     limiter: Limiter = unlimited
+    _post: Post = field(default_factory=Post)
     _document: bytes = field(default_factory=lambda: orjson.dumps(document(PREFIX, ROUTES)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +109,7 @@ class Api:
         if wait is not None:
             raise Refusal(429, TOO_OFTEN, (b"retry-after", b"%d" % max(1, round(wait))))
         said = await self._said(route, scope, receive, headers)
-        call = Call(self.intake, Teller(token_id), said, _key(route, headers), conversation_id)
+        call = Call(self.intake, self._post, Teller(token_id), said, _key(route, headers), conversation_id)
         return orjson.dumps(await route.handle(call))
 
     async def _bearer(self, headers: Mapping[bytes, bytes]) -> str:
@@ -115,9 +117,10 @@ class Api:
         if given is None:
             raise TokenRefused(NO_TOKEN)
         token = given[1].decode("ascii")
-        if self.tokens.at_hand(token):
-            return self.tokens.bearer(token).token_id
-        return (await asyncio.to_thread(self.tokens.bearer, token)).token_id
+        row = self.tokens.at_hand(token)
+        if row is None:
+            row = await asyncio.to_thread(self.tokens.bearer, token)
+        return row.token_id
 
     async def _said(self, route: Route, scope: Scope, receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
         if route.method == "GET":

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from labeler.api import answers, shapes
+from labeler.api.post import Post
 from labeler.chat import Intake, Outcome, Teller, Told
 from labeler.core.telling import Begun
 from labeler.doors import status_of
@@ -26,6 +27,7 @@ class Call:
     """A request that has come through the door. ``said`` has been checked to be of the route's shape."""
 
     intake: Intake
+    post: Post
     teller: Teller
     said: Any
     key: str = ""
@@ -101,7 +103,7 @@ async def _told(call: Call, told: Told) -> Mapping[str, Any]:
         answer = call.intake.tell(call.teller, told)
     else:
         answer = await asyncio.to_thread(call.intake.tell, call.teller, told)
-    return answers.outcome_body(await asyncio.wrap_future(answer))
+    return answers.outcome_body(await call.post.delivered(answer))
 
 
 def _told_of(key: str, one: Outcome | LabelerError) -> Mapping[str, Any]:
@@ -116,7 +118,7 @@ def _begun(intake: Intake, key: str, said: shapes.Conversation) -> Told:
 
 
 def _made(key: str, conversation_id: str, said: shapes.GestureShape) -> Told:
-    turn_seq = getattr(said, "turn_seq", None)
+    turn_seq = said.turn_seq if isinstance(said, shapes.OnTheTip) else None
     return Told(key=key, gesture=said.telling(), conversation_id=conversation_id, turn_seq=turn_seq)
 
 

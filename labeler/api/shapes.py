@@ -30,7 +30,7 @@ def _no_nul(text: str) -> str:
 
 
 def _plain(sampling: dict[str, Any]) -> dict[str, Any]:
-    """Parameters in the order of their names: of two deliveries of one gesture both read the same."""
+    """Parameters that the log can keep."""
     text = canonical_json(sampling)  # refuses NaN and infinities
     try:
         orjson.dumps(sampling)
@@ -40,7 +40,7 @@ def _plain(sampling: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"it has more than {LARGEST_SAMPLING:,} characters")
     if "\\u0000" in text:
         raise ValueError("it holds a NUL character; leave it out")
-    return dict(sorted(sampling.items()))
+    return sampling
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
@@ -72,6 +72,12 @@ class GestureShape(Shape):
         raise NotImplementedError
 
 
+class OnTheTip(GestureShape):
+    """A body that says a gesture on the tip of a conversation."""
+
+    turn_seq: TurnSeq | None = None
+
+
 class OfAnnotator(Shape):
     """What names an annotator."""
 
@@ -88,13 +94,12 @@ class Conversation(OfAnnotator):
     language: Annotated[Text, Field(min_length=1, max_length=35)] | None = None
 
 
-class Message(GestureShape):
+class Message(OnTheTip):
     """The annotator wrote a message."""
 
     noun: ClassVar[str] = "messages"
     content: Text
     parent_id: Id | None = Field(None, description="What it follows; without it, the end of the visible path.")
-    turn_seq: TurnSeq | None = None
 
     def telling(self) -> Telling:
         return telling.Said(content=self.content, parent_id=self.parent_id)
@@ -117,7 +122,7 @@ class End(Shape):
         return telling.End(**said)
 
 
-class Reply(GestureShape):
+class Reply(OnTheTip):
     """A model answered; without ``end``, it began to."""
 
     noun: ClassVar[str] = "replies"
@@ -130,14 +135,13 @@ class Reply(GestureShape):
     parent_id: Id | None = Field(None, description="The message it answers; without it, the last one of the path.")
     retries: Id | None = Field(None, description="The answer that showed when another one was asked for.")
     end: End | None = None
-    turn_seq: TurnSeq | None = None
 
     def telling(self) -> Telling:
         return telling.Replied(
             model=self.model,
             model_id=self.model_id or self.model,
             model_revision=self.model_revision,
-            sampling=self.sampling,
+            sampling=canonical_json(self.sampling),
             parent_id=self.parent_id,
             retries=self.retries,
             end=self.end.end() if self.end else None,
@@ -155,13 +159,12 @@ class ReplyEnd(GestureShape):
         return telling.Ended(message_id=self.message_id, end=self.end.end())
 
 
-class Edit(GestureShape):
+class Edit(OnTheTip):
     """The annotator rewrote an answer (a sibling of it), or a message of their own (a new branch)."""
 
     noun: ClassVar[str] = "edits"
     message_id: Id
     content: Text
-    turn_seq: TurnSeq | None = None
 
     def telling(self) -> Telling:
         return telling.Edited(message_id=self.message_id, content=self.content)
@@ -177,22 +180,20 @@ class Selection(GestureShape):
         return telling.Selected(message_id=self.message_id)
 
 
-class Undo(GestureShape):
+class Undo(OnTheTip):
     """The annotator took the last turn back: ``message_id`` is the message it began with."""
 
     noun: ClassVar[str] = "undos"
     message_id: Id
-    turn_seq: TurnSeq | None = None
 
     def telling(self) -> Telling:
         return telling.Undone(message_id=self.message_id)
 
 
-class Clear(GestureShape):
+class Clear(OnTheTip):
     """The annotator cleared the chat."""
 
     noun: ClassVar[str] = "clears"
-    turn_seq: TurnSeq | None = None
 
     def telling(self) -> Telling:
         return telling.Cleared()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
@@ -61,6 +62,14 @@ class Gesture:
     tries: int = APPEND_TRIES
     owner: str = ""
     scope: str = ""
+
+
+class Sink(Protocol):
+    """Hears how an append ended, on whatever thread that is; a future is one."""
+
+    def set_result(self, result: list[Event], /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
 
 
 class Desk:
@@ -118,10 +127,9 @@ class Desk:
                 entry.conversation = None
         return changed
 
-    def begin(self, conversation: Conversation, gesture: Gesture) -> Future[list[Event]]:
-        """Submit the first events of a new conversation, which is in use from now on. The future as ``append``'s."""
+    def begin(self, conversation: Conversation, gesture: Gesture, outcome: Sink) -> None:
+        """Submit the first events of a new conversation, which is in use from now on."""
         payloads = gesture.decide(conversation)
-        outcome: Future[list[Event]] = Future()
         entry = self._entry(conversation.id)
         with entry.lock:
             events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads, scope=gesture.scope)
@@ -132,12 +140,11 @@ class Desk:
             submitted = self._store.submit(events)
         once = replace(gesture, tries=1)
         submitted.add_done_callback(lambda done: self._settle(once, entry, events, done, outcome))
-        return outcome
 
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
         outcome: Future[list[Event]] = Future()
-        self._append(gesture, outcome)
+        self.append_to(gesture, outcome)
         return outcome
 
     def new_events(
@@ -163,7 +170,8 @@ class Desk:
             for index, payload in enumerate(payloads)
         ]
 
-    def _append(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
+    def append_to(self, gesture: Gesture, outcome: Sink) -> None:
+        """As ``append``, for one who waits otherwise than for a future."""
         with self.owned(gesture.owner or gesture.annotator_id, gesture.conversation_id) as conversation:
             payloads = gesture.decide(conversation)
             if payloads:
@@ -186,7 +194,7 @@ class Desk:
         entry: _Open,
         events: Sequence[NewEvent],
         done: Future[list[Event]],
-        outcome: Future[list[Event]],
+        outcome: Sink,
     ) -> None:
         error = done.exception()
         stored = [] if error else done.result()
@@ -201,10 +209,10 @@ class Desk:
         else:
             outcome.set_exception(SeqConflict(MOVED_ON) if isinstance(error, SeqConflict) else error)
 
-    def _again(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
+    def _again(self, gesture: Gesture, outcome: Sink) -> None:
         once_less = replace(gesture, tries=gesture.tries - 1)
         try:
-            self._append(once_less, outcome)
+            self.append_to(once_less, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the one who waits
             outcome.set_exception(error)
 

@@ -8,7 +8,7 @@ the same key is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from labeler.chat.desk import Gesture
@@ -58,9 +58,11 @@ class Intake:
     def at_hand(self, teller: Teller, told: Told) -> bool:
         """Whether ``tell`` decides from memory, so that whoever calls it does not wait for the store."""
         desk, named = self._writing.desk, told.conversation_id
-        if told.annotator:
-            return self._writing.consents.at_hand(teller.annotator(told.annotator))
-        return desk.at_hand(named) and self._writing.consents.at_hand(desk.owner(named))
+        if named and not desk.at_hand(named):
+            return False
+        if self.study.consent is None:
+            return True
+        return self._writing.consents.at_hand(desk.owner(named) if named else teller.annotator(told.annotator))
 
     def tell(self, teller: Teller, told: Told) -> Answer:
         """Keep one gesture. The future resolves after the commit.
@@ -72,7 +74,7 @@ class Intake:
         check_nonce(told.key)
         answer, first = self._recent.claim(teller, told)
         if first:
-            self._attempt(Step(teller, told, answer, self._writing.ids()))
+            self._attempt(Step(teller, told, answer, self._settle))
         return answer
 
     def tell_all(self, teller: Teller, many: Sequence[Told]) -> list[Outcome | LabelerError]:
@@ -97,7 +99,7 @@ class Intake:
         check_nonce(told.key)
         told, rests_on = referring(told, steps)
         answer, first = self._recent.claim(teller, told)
-        step = Step(teller, told, answer, self._writing.ids(), rests_on)
+        step = Step(teller, told, answer, self._settle, rests_on)
         if first and event_id(teller.id, told.key, 0) in stored:
             self._look_twice(step, None)
         elif first:
@@ -145,13 +147,11 @@ class Intake:
 
     def _attempt(self, step: Step) -> None:
         try:
-            appended = self._append(step)
+            self._append(step)
         except LabelerError as error:
             self._look_twice(step, error)
-            return
-        appended.add_done_callback(lambda done: self._settle(step, done))
 
-    def _append(self, step: Step) -> Future[list[Event]]:
+    def _append(self, step: Step) -> None:
         told = step.told
         gesture = self._checked(told.gesture)
         desk = self._writing.desk
@@ -166,8 +166,9 @@ class Intake:
         self._writing.check(owner, told.key)
         if begun:
             made = Gesture(owner, told.key, step.made, decide, scope=step.teller.id)
-            return desk.begin(Conversation(step.made), made)
-        return desk.append(Gesture(owner, told.key, told.conversation_id, decide, scope=step.teller.id))
+            desk.begin(Conversation(step.made), made, step)
+        else:
+            desk.append_to(Gesture(owner, told.key, told.conversation_id, decide, scope=step.teller.id), step)
 
     def _owner(self, teller: Teller, conversation_id: str) -> str:
         try:
@@ -193,19 +194,22 @@ class Intake:
                 return replace(gesture, reasons=writing.known_reasons(gesture.reasons), comment=gesture.comment.strip())
         return gesture
 
-    def _settle(self, step: Step, done: Future[list[Event]]) -> None:
-        error = done.exception()
-        if error is None and done.result():
-            step.answer.set_result(outcome_of(done.result()))
+    def _settle(self, step: Step, stored: Sequence[Event], error: BaseException | None) -> None:
+        if stored:
+            step.answer.set_result(outcome_of(stored))
         else:
             self._look_twice(step, error)
+
+    def _failed(self, step: Step, error: BaseException) -> None:
+        self._recent.forget(step)
+        step.answer.set_exception(error)
 
     def _look_twice(self, step: Step, error: BaseException | None) -> None:
         """Nothing was stored just now, for one reason or another; the store knows whether something was before."""
         try:
             self._pool.submit(self._looked_twice, step, error)
         except RuntimeError:
-            step.answer.set_exception(StoreError(CLOSING))
+            self._failed(step, StoreError(CLOSING))
 
     def _looked_twice(self, step: Step, error: BaseException | None) -> None:
         """Runs where it may wait for the store: on no thread that writes or serves."""
@@ -215,11 +219,11 @@ class Intake:
                 step.first_look = False  # another process changed it meanwhile: what was decided, was on old ground
                 self._attempt(step)
             elif before is None and error is not None:
-                step.answer.set_exception(error)
+                self._failed(step, error)
             else:
                 step.answer.set_result(before or step.nothing())
         except Exception as failure:  # noqa: BLE001 - whatever it is, nobody waits for ever
-            step.answer.set_exception(failure)
+            self._failed(step, failure)
 
     def _told_before(self, step: Step) -> Outcome | None:
         """What was stored under this key.

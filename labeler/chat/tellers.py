@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields, replace
 
 from labeler.core.events import Event
-from labeler.core.telling import Begun, Telling
+from labeler.core.telling import Begun, Edited, Replied, Said, Telling
 from labeler.errors import EventConflict, GestureRefused, LabelerError, StoreError
-from labeler.ids import sha256_hex
+from labeler.ids import new_id, sha256_hex
 
 REMEMBERED = 10_000
 EARLIER = re.compile(r"@([A-Za-z0-9_-]{8,64})")
@@ -50,9 +50,6 @@ class Told:
     annotator: str = ""
     turn_seq: int | None = None
 
-    def digest(self) -> str:
-        return sha256_hex(repr(self))
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -78,17 +75,29 @@ def outcome_of(events: Sequence[Event]) -> Outcome:
 
 @dataclass(slots=True)
 class Step:
-    """A gesture on its way. ``made`` is the id that it gives to what it makes, if it is stored now.
+    """A gesture on its way; the desk tells it what was stored, and it passes that on to ``settle``.
 
-    ``rests_on`` are earlier ones of the same call, each with the id of what it made as it is named here.
+    ``made`` is the id that it gives to what it makes. ``rests_on`` are earlier ones of the same call, each with the id
+    of what it made as it is named here.
     """
 
     teller: Teller
     told: Told
     answer: Answer
-    made: str
+    settle: Callable[[Step, Sequence[Event], BaseException | None], None]
     rests_on: list[tuple[Step, str]] = field(default_factory=list)
     first_look: bool = True
+    made: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.told.gesture, MAKES):
+            self.made = new_id()
+
+    def set_result(self, events: Sequence[Event], /) -> None:
+        self.settle(self, events, None)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        self.settle(self, (), error)
 
     def nothing(self) -> Outcome:
         """The outcome of a gesture that changed nothing."""
@@ -146,6 +155,7 @@ def referring(told: Told, steps: Mapping[str, Step]) -> tuple[Told, list[tuple[S
     return replace(told, gesture=gesture, conversation_id=conversation_id), rests_on
 
 
+MAKES = (Begun, Said, Replied, Edited)
 IDS = ("message_id", "parent_id", "retries", "message_a", "message_b")
 
 
@@ -156,7 +166,7 @@ class Recent:
     """
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[str, str], tuple[str, Answer]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str], tuple[int, Answer]] = OrderedDict()
         self._lock = threading.Lock()
 
     def claim(self, teller: Teller, told: Told) -> tuple[Answer, bool]:
@@ -165,25 +175,25 @@ class Recent:
         Raises:
             EventConflict: its key was used for another one.
         """
-        name, digest = (teller.id, told.key), told.digest()
+        # Of a gesture a hash of 64 bits is kept, not its texts; the store compares those.
+        name, digest = (teller.id, told.key), hash(told)
         with self._lock:
             before = self._answers.get(name)
             if before is None:
                 answer: Answer = Future()
                 answer.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
                 self._answers[name] = digest, answer
-                while len(self._answers) > REMEMBERED:
+                if len(self._answers) > REMEMBERED:
                     self._answers.popitem(last=False)
-        if before is None:
-            answer.add_done_callback(lambda done: self._forget_failed(name, done))
-            return answer, True
+                return answer, True
         if before[0] != digest:
             raise EventConflict(USED)
         return before[1], False
 
-    def _forget_failed(self, name: tuple[str, str], done: Answer) -> None:
-        if done.exception() is not None:
-            with self._lock:
-                known = self._answers.get(name)
-                if known is not None and known[1] is done:
-                    del self._answers[name]
+    def forget(self, step: Step) -> None:
+        """What failed may come again."""
+        name = (step.teller.id, step.told.key)
+        with self._lock:
+            known = self._answers.get(name)
+            if known is not None and known[1] is step.answer:
+                del self._answers[name]

@@ -7,8 +7,9 @@ it then aside, it is the same gesture, or its key was used for another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+import orjson
 
 from labeler.core import gestures
 from labeler.core.conversation import Conversation, Message
@@ -144,13 +145,13 @@ class End:
 class Replied(Telling):
     """A model began to answer, and perhaps ended: the message ``parent_id``, or the last one of the visible path.
 
-    ``retries`` names the answer that showed when another one was asked for.
+    ``retries`` names the answer that showed when another one was asked for; ``sampling`` is a JSON object as text.
     """
 
     model: str
     model_id: str
     model_revision: str | None = None
-    sampling: Mapping[str, Any]
+    sampling: str = "{}"
     parent_id: str | None = None
     retries: str | None = None
     end: End | None = None
@@ -165,7 +166,7 @@ class Replied(Telling):
             model=self.model,
             model_id=self.model_id,
             model_revision=self.model_revision,
-            sampling=self.sampling,
+            sampling=orjson.loads(self.sampling),
             system_prompt_sha256=text_sha256(prompt) if prompt else None,
             retries=self.retries,
         )
@@ -193,7 +194,7 @@ class Replied(Telling):
                 )
                 said = [self.end.payload(started.message_id)] if self.end else []
                 placed = self.parent_id in (None, started.parent_id)
-                return same and placed and dict(started.sampling) == dict(self.sampling) and ends == said
+                return same and placed and dict(started.sampling) == orjson.loads(self.sampling) and ends == said
         return False
 
 

@@ -25,6 +25,7 @@ from labeler.store import Store, utc_now
 from labeler.study import Study, parse_study
 
 WAIT = 20.0
+KEYS = itertools.count()
 
 
 def study_with(**keys: object) -> Study:
@@ -58,7 +59,7 @@ class FrontEnd:
     address: str
     token: str
     http: httpx.Client
-    _keys: Iterator[int] = field(default_factory=itertools.count)
+    _keys: Iterator[int] = field(default_factory=KEYS.__iter__)
 
     def key(self) -> str:
         return f"key-{next(self._keys):06}"
@@ -137,12 +138,13 @@ def api_over(folder: Path, limiter: Limiter = unlimited, **keys: object) -> Iter
         yield Served(address, store, tokens, intake, study, http)
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with api_over(tmp_path) as served:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with api_over(tmp_path_factory.mktemp("api")) as served:
         yield served
 
 
 @pytest.fixture
 def theirs(served: Served) -> FrontEnd:
-    return served.front_end()
+    """A front end that nobody else is."""
+    return served.front_end(f"theirs-{next(KEYS)}")
