@@ -268,7 +268,9 @@ class Client:
                 answer = self._http.request(method, path, json=said, headers=headers)
             except httpx2.TransportError as error:
                 if number == self._tries:
-                    raise ApiError(f"{self._http.base_url}: no answer ({str(error) or type(error).__name__})", 0) from error
+                    raise ApiError(
+                        f"{self._http.base_url}: no answer ({str(error) or type(error).__name__})", 0
+                    ) from error
                 self._sleep(_wait(number, None))
                 continue
             if answer.status_code not in COMES_AGAIN or number == self._tries:

@@ -88,6 +88,7 @@ class Step:
     rests_on: list[tuple[Step, str]] = field(default_factory=list)
     first_look: bool = True
     made: str = ""
+    ended: Outcome | LabelerError | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.told.gesture, MAKES):
@@ -109,18 +110,22 @@ class Step:
             self.made = self._made_by(self.answer.result())
 
     def outcome(self) -> Outcome | LabelerError:
-        """How it ended, when it has.
+        """How it ended; waits until it has."""
+        if self.ended is None:
+            self.ended = self._concluded()
+        return self.ended
 
-        One that failed because an earlier one was stored by somebody else meanwhile, under another id, may come again.
-        """
+    def _concluded(self) -> Outcome | LabelerError:
+        """One that failed because an earlier one was stored by somebody else meanwhile, under another id, may come
+        again."""
         error = self.answer.exception()
         if error is None:
             return self.answer.result()
         for root, used in self.rests_on:
-            failed = root.answer.exception()
-            if failed is not None:
-                return StoreError(RESTS) if isinstance(failed, StoreError) else GestureRefused(RESTS)
-            if root._made_by(root.answer.result()) != used:
+            outcome = root.outcome()
+            if isinstance(outcome, LabelerError):
+                return StoreError(RESTS) if isinstance(outcome, StoreError) else GestureRefused(RESTS)
+            if root._made_by(outcome) != used:
                 return StoreError(AGAIN)
         if not isinstance(error, LabelerError):
             raise error
