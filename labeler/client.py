@@ -26,7 +26,7 @@ from labeler.errors import LabelerError
 TRIES = 6
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 TIMEOUT = 30.0
-COMES_AGAIN = (429, 502, 503, 504)
+COMES_AGAIN = (429, 500, 502, 503, 504)
 PAGE = 500
 BULK = 500
 

@@ -115,6 +115,7 @@ class Served:
     intake: Intake
     study: Study
     http: httpx.Client
+    app: Starlette
 
     def front_end(self, name: str = "theirs") -> FrontEnd:
         return FrontEnd(self.address, self.tokens.add(name), self.http)
@@ -135,7 +136,7 @@ def api_over(folder: Path, limiter: Limiter = unlimited, **keys: object) -> Iter
         app.add_middleware(Api, intake=intake, tokens=tokens, limiter=limiter)
         address = stack.enter_context(answering(app))
         http = stack.enter_context(httpx.Client(timeout=WAIT))
-        yield Served(address, store, tokens, intake, study, http)
+        yield Served(address, store, tokens, intake, study, http, app)
 
 
 @pytest.fixture(scope="module")
