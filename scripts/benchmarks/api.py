@@ -1,7 +1,7 @@
 """Votes per second through the API, beside a bare endpoint with group commit through the same writer, in the same run.
 
 * api: ``/api/v1`` as it is served; token, key, shape, ownership, a fold and a durable commit for each vote.
-* bare: a Starlette route that parses JSON, does one durable insert through the same writer, answers, and checks nothing.
+* bare: a Starlette route that parses JSON, does one durable insert through the same writer, and checks nothing.
 
 Each server is a process of its own; the front end is one more process with a connection for each client, who waits for
 an answer before it votes again. Votes go to and fro, so that every one of them is stored.
