@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 
+from labeler.store.dialects import insertion
 from labeler.store.schema import tokens
 from labeler.store.store import Store
 
@@ -48,12 +48,9 @@ def token_with(store: Store, digest: str) -> TokenRow | None:
 def add_token(store: Store, token: TokenRow) -> bool:
     """Keep a new one; false if the study has one of this name."""
     values = {name: getattr(token, name) for name in TokenRow.__dataclass_fields__}
-    try:
-        with store.database.writing() as connection:
-            connection.execute(insert(tokens).values(**values))
-    except IntegrityError:
-        return False
-    return True
+    with store.database.writing() as connection:
+        new = insertion(connection, tokens).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        return bool(connection.execute(new, values).rowcount)
 
 
 def change_token(store: Store, study: str, name: str, **values: object) -> bool:
