@@ -20,10 +20,11 @@ from typing import Any
 from fastapi import FastAPI
 from uvicorn import Config, Server
 
-from labeler.accounts import Accounts, Sessions, check_key, cookie_key
+from labeler.accounts import Accounts, Sessions, Tokens, check_key, cookie_key
 from labeler.accounts.keys import COOKIES, PSEUDONYMS, VARIABLE
+from labeler.api import Api
 from labeler.beside import CounterBeside, PusherBeside
-from labeler.chat import Comparer, Overseer, Recorder, Reviewer, Writing
+from labeler.chat import Comparer, Intake, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
 from labeler.errors import LabelerError
 from labeler.models import open_models
@@ -78,7 +79,11 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
         writing.replicas.watch()
         instance = Instance(store.source_id, writing.replicas.id, partial(health, study, store, environ))
         recognizer, entrance = doors(study, store, environ, anybody)
-        yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
+        page = build_page(cases, study, instance, recognizer, entrance)
+        intake = Intake(writing)
+        stack.callback(intake.close)
+        page.add_middleware(Api, intake=intake, tokens=Tokens(store, study.name, clock=utc_now))
+        yield App(study, store, recorder, page)
 
 
 def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role) -> tuple[Recognizer, Entrance | None]:

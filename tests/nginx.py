@@ -61,7 +61,17 @@ class Proxy:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "nginx.conf"
         config.write_text(configured(self.folder, self.port, self._pages), encoding="utf-8")
-        command = [nginx(), "-p", self.folder, "-c", config, "-e", self.folder / "error.log", "-g", f"daemon off; {_USER}"]
+        command = [
+            nginx(),
+            "-p",
+            self.folder,
+            "-c",
+            config,
+            "-e",
+            self.folder / "error.log",
+            "-g",
+            f"daemon off; {_USER}",
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while not _listens(self.port):

@@ -52,6 +52,10 @@ class Consents:
             return None
         return self._consent
 
+    def at_hand(self, annotator_id: str) -> bool:
+        """Whether ``needed`` answers from memory."""
+        return self._consent is None or annotator_id in self._known
+
     def given(self, annotator_id: str) -> bool:
         """Whether the annotator has accepted any version and not withdrawn it."""
         return self._annotator(annotator_id).version is not None

@@ -313,6 +313,8 @@ def draw_of(model: ChatModel, message_id: str, sampling: Sampling, system_prompt
 def check_text(text: str, most: int) -> None:
     if len(text) > most:
         raise GestureRefused(f"That is too long: {len(text):,} characters, at most {most:,} fit.")
+    if "\0" in text:
+        raise GestureRefused("That text holds a NUL character. Leave it out.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -25,6 +25,7 @@ from labeler.cli import (
     publishing,
     redacting,
     serving,
+    tokens,
     users,
 )
 from labeler.errors import HubError, LabelerError
@@ -35,6 +36,7 @@ app = typer.Typer(name="labeler", pretty_exceptions_enable=False, **PLAIN)
 log = typer.Typer(help="Write the log to a file, or read one.", **PLAIN)
 redaction = typer.Typer(help="Review what was found in texts.", **PLAIN)
 people = typer.Typer(help="Say who may sign in.", **PLAIN)
+programs = typer.Typer(help="Say which programs may speak to the API.", **PLAIN)
 
 COMMANDS: Sequence[Callable[..., None]] = (
     serving.serve,
@@ -61,6 +63,13 @@ USERS_COMMANDS: Mapping[str, Callable[..., None]] = {
     "disable": users.disable,
     "enable": users.enable,
 }
+TOKENS_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "add": tokens.add,
+    "list": tokens.list_tokens,
+    "renew": tokens.renew,
+    "revoke": tokens.revoke,
+    "annotator": tokens.annotator,
+}
 
 for command in COMMANDS:
     app.command()(command)
@@ -72,9 +81,12 @@ for name, command in REDACTION_COMMANDS.items():
     redaction.command(name)(command)
 for name, command in USERS_COMMANDS.items():
     people.command(name)(command)
+for name, command in TOKENS_COMMANDS.items():
+    programs.command(name)(command)
 app.add_typer(log, name="log")
 app.add_typer(redaction, name="redaction")
 app.add_typer(people, name="users")
+app.add_typer(programs, name="tokens")
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeler.chat import Shown, View
+from labeler.doors import status_of, whole_body
 from labeler.errors import (
     ConsentNeeded,
     EventConflict,
@@ -31,7 +32,6 @@ from labeler.errors import (
 )
 from labeler.page.assets import Assets
 from labeler.page.document import Document
-from labeler.page.gestures import read, status_of
 from labeler.page.identity import Identity
 from labeler.page.pages import CHAT
 from labeler.page.recognition import Browsers
@@ -198,12 +198,17 @@ def test_what_the_page_needs_stays_open(path: str) -> None:
 
 
 async def _received(parts: list[bytes], limit: int) -> bytes | None:
-    messages = iter([{"body": part, "more_body": place < len(parts) - 1} for place, part in enumerate(parts)])
+    messages = iter(
+        [
+            {"type": "http.request", "body": part, "more_body": place < len(parts) - 1}
+            for place, part in enumerate(parts)
+        ]
+    )
 
     async def receive() -> dict[str, Any]:
         return next(messages)
 
-    return await read(receive, limit)
+    return await whole_body(receive, limit)
 
 
 @pytest.mark.parametrize(
