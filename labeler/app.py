@@ -9,35 +9,59 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from fastapi import FastAPI
 from uvicorn import Config, Server
 
+from labeler import __version__
 from labeler.accounts import Accounts, Sessions, Tokens, check_key, cookie_key
 from labeler.accounts.keys import COOKIES, PSEUDONYMS, VARIABLE
 from labeler.api import Api
 from labeler.beside import CounterBeside, PusherBeside
 from labeler.chat import Comparer, Intake, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
-from labeler.errors import LabelerError
+from labeler.durations import seconds_between
+from labeler.errors import LabelerError, StoreError
+from labeler.journal import Journal, journaling
+from labeler.metrics import Metrics, PushStanding, Standing
 from labeler.models import open_models
-from labeler.page import Browsers, Cases, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
+from labeler.page import (
+    Browsers,
+    Cases,
+    Entrance,
+    Identity,
+    Instance,
+    Scraping,
+    SignedIn,
+    Vouched,
+    build_page,
+    pages_of,
+)
 from labeler.page.recognition import Recognizer
+from labeler.reloading import Reloader
+from labeler.signing import Signer
 from labeler.store import Store, utc_now
 from labeler.store.accounts import all_accounts
-from labeler.store.pushes import push_state
+from labeler.store.pushes import push_state, push_states
+from labeler.store.reviews import item_states
 from labeler.study import Study
 from labeler.terminal import say
+from labeler.watching import Watch, Watches
 
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
+PSEUDONYM_HEX = 16
+METRICS_TOKEN = "LABELER_METRICS_TOKEN"
 DRAIN_SECONDS = 4
 FAREWELL_SECONDS = 1
 
@@ -50,13 +74,25 @@ class App:
     store: Store
     recorder: Recorder
     page: FastAPI
+    watch: Watch
+
+    def renew(self, study: Study) -> None:
+        """Go on with the same study in other words, for pages and conversations that begin from now on."""
+        self.page.state.renew(study)
+        self.recorder.renew(study)
 
 
 @contextmanager
-def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: Role = "admin") -> Iterator[App]:
+def running(
+    study: Study,
+    *,
+    environ: Mapping[str, str] | None = None,
+    anybody: Role = "admin",
+    journal: Journal | None = None,
+) -> Iterator[App]:
     """Open the log, start the models, build the page; on leaving, store running answers and close all of it.
 
-    Where nobody signs in, everybody has the role ``anybody``.
+    Where nobody signs in, everybody has the role ``anybody``. ``journal`` hears of what the page does.
 
     Raises:
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
@@ -64,6 +100,8 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
     environ = os.environ if environ is None else environ
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(study.database_url))
+        metrics = Metrics(build_facts(study), partial(standing, study, store, environ))
+        watch = store.watch = Watches([metrics, journal]) if journal and journal.talks else metrics
         models = stack.enter_context(open_models(study.models, environ))
         writing = Writing(study, store, models, clock=utc_now)
         recorder = Recorder(writing)
@@ -77,13 +115,22 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
         )
         stack.callback(recorder.close)
         writing.replicas.watch()
-        instance = Instance(store.source_id, writing.replicas.id, partial(health, study, store, environ))
+        instance = Instance(
+            store.source_id,
+            writing.replicas.id,
+            partial(health, study, store, environ),
+            watch,
+            Scraping(metrics.exposition, study.metrics, environ.get(METRICS_TOKEN, "").strip() or None),
+        )
         recognizer, entrance = doors(study, store, environ, anybody)
+        if journal is not None:
+            signer = Signer(cookie_secret(stated=environ.get(VARIABLE, "")), "journal")
+            journal.name(lambda annotator_id: signer.mark(annotator_id)[:PSEUDONYM_HEX])
         page = build_page(cases, study, instance, recognizer, entrance)
         intake = Intake(writing)
         stack.callback(intake.close)
         page.add_middleware(Api, intake=intake, tokens=Tokens(store, study.name, clock=utc_now))
-        yield App(study, store, recorder, page)
+        yield App(study, store, recorder, page, watch)
 
 
 def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role) -> tuple[Recognizer, Entrance | None]:
@@ -132,6 +179,29 @@ def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, 
 
     address = repo_here(study.dataset.repo, environ).address
     return {"position": position, "sync": push_state(store, address).facts(position, utc_now())}
+
+
+def build_facts(study: Study) -> dict[str, str]:
+    """What is running, for metrics."""
+    return {"version": __version__, "study": study.name, "gradio": version("gradio")}
+
+
+def standing(study: Study, store: Store, environ: Mapping[str, str]) -> Standing:
+    """How log, pushes and reviews stand, for metrics; a log that cannot be read has no position."""
+    try:
+        position, now = store.position(), utc_now()
+        pushes = [
+            PushStanding(
+                repo=state.repo,
+                age=None if state.pushed_at is None else max(seconds_between(state.pushed_at, now), 0.0),
+                behind=position - (state.position or 0),
+                failures=state.failures,
+            )
+            for state in push_states(store)
+        ]
+        return Standing(position, pushes, item_states(store) if "review" in study.modes else {})
+    except StoreError:
+        return Standing(None)
 
 
 @contextmanager
@@ -193,35 +263,53 @@ def _new_secret(path: Path) -> bytes:
         raise LabelerError(f"{path}: cannot write the cookie secret ({error.strerror})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where and how a study is served. Port 0 takes a free one.
+
+    ``allow_anonymous``: people on other machines need no account. ``new_key``: the keys of this process are the log's
+    from now on.
+    """
+
+    host: str
+    port: int
+    allow_anonymous: bool = False
+    new_key: bool = False
+
+
 def serve(
     study: Study,
+    how: Serving,
     *,
-    host: str,
-    port: int,
-    allow_anonymous: bool = False,
-    new_key: bool = False,
     announce: Callable[[str], None] = print,
+    read_again: Callable[[], Study] | None = None,
 ) -> None:
     """Serve the page until SIGTERM or SIGINT; running answers are then stored as stopped.
 
-    ``announce`` gets one line when the page answers. Port 0 takes a free one. Any number of processes may serve one log
-    if they have the same keys; ``new_key`` says that the keys of this one are the log's from now on.
+    Any number of processes may serve one log if they have the same keys. ``announce`` gets one line when the page
+    answers. ``read_again`` reads the study's file: on SIGHUP what may change of it is taken over.
 
     Raises:
         LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound; or the keys differ.
     """
-    local = is_loopback(host)
-    if study.auth.kind == "none" and not (allow_anonymous or local):
+    local = is_loopback(how.host)
+    if study.auth.kind == "none" and not (how.allow_anonymous or local):
         raise LabelerError(
-            f"{host} can be reached by others, and this study has no accounts (auth: none);"
+            f"{how.host} can be reached by others, and this study has no accounts (auth: none);"
             " serve on 127.0.0.1, set auth, or say --allow-anonymous if anybody may annotate"
         )
     role: Role = "admin" if local else "annotator"
-    with _bound(host, port) as listener, pushing(study) as pusher, running(study, anybody=role) as app:
-        check_keys(study, app.store, os.environ, new_key=new_key)
-        address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
+    with (
+        _bound(how.host, how.port) as listener,
+        _written_down(study) as journal,
+        pushing(study) as pusher,
+        running(study, anybody=role, journal=journal) as app,
+    ):
+        check_keys(study, app.store, os.environ, new_key=how.new_key)
+        address = f"http://{_bracketed(how.host)}:{listener.getsockname()[1]}"
         config = Config(
             app.page,
+            log_config=None,  # its loggers speak through the journal
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -238,8 +326,21 @@ def serve(
             app.recorder.close()
             pusher.end()  # what was just stored is in its last push
 
-        server = _Server(config, on_started=started, before_exit=ending)
+        reloader = None if read_again is None else Reloader(study, read_again, app.renew, say, app.watch)
+        hangup = None if reloader is None else reloader.reload_soon
+        server = _Server(config, on_started=started, before_exit=ending, on_hangup=hangup)
         asyncio.run(server.serve(sockets=[listener]))
+
+
+@contextmanager
+def _written_down(study: Study) -> Iterator[Journal]:
+    """What the page, and every library in this process, has to say goes to stderr in the form that the study wants."""
+    journal = Journal(study.log, sys.stderr, utc_now)
+    try:
+        with journaling(journal, debug="LABELER_DEBUG" in os.environ):
+            yield journal
+    finally:
+        journal.close()
 
 
 def is_loopback(host: str) -> bool:
@@ -255,10 +356,19 @@ def is_loopback(host: str) -> bool:
 class _Server(Server):
     """uvicorn, ended by a signal without passing the signal on: a served page that drained exits with 0."""
 
-    def __init__(self, config: Config, *, on_started: Callable[[], None], before_exit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_started: Callable[[], None],
+        before_exit: Callable[[], None],
+        on_hangup: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._before_exit = before_exit
+        self._on_hangup = on_hangup
+        self._on_terminal = _has_terminal()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -278,17 +388,37 @@ class _Server(Server):
         for connection in self.server_state.connections:
             connection.transport.close()
 
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        """Somebody asks for the study file to be read again; or the terminal it was started from was closed."""
+        if self._on_terminal and not _has_terminal():
+            self.handle_exit(number, frame)
+        elif self._on_hangup is not None:
+            self._on_hangup()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield  # signals reach the main thread only; whoever runs us elsewhere sets should_exit
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        handled: dict[signal.Signals, Callable[[int, FrameType | None], None]]
+        handled = {signal.SIGINT: self.handle_exit, signal.SIGTERM: self.handle_exit}
+        if self._on_hangup is not None:
+            handled[signal.SIGHUP] = self._hung_up
+        before = {number: signal.signal(number, handler) for number, handler in handled.items()}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

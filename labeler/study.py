@@ -216,6 +216,8 @@ class Study(_Strict):
     redaction: Redaction | None = Field(None, description="none: nobody looks for personal data")
     auth: Auth = Auth()
     max_message_chars: int = Field(20_000, ge=1, le=1_000_000)
+    log: Literal["quiet", "text", "json"] = Field("quiet", description="what serve writes on stderr")
+    metrics: Literal["loopback", "token", "off"] = Field("loopback", description="whom /metrics answers")
 
     @property
     def database_url(self) -> str:
@@ -224,6 +226,10 @@ class Study(_Strict):
     def with_database(self, url: str | None) -> Study:
         """The same study on another database; ``None`` changes nothing."""
         return self if url is None else self.model_copy(update={"database": url})
+
+    def with_log(self, shape: Literal["quiet", "text", "json"] | None) -> Study:
+        """The same study with another kind of lines on stderr; ``None`` changes nothing."""
+        return self if shape is None else self.model_copy(update={"log": shape})
 
     @property
     def package_name(self) -> str:

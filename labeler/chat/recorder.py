@@ -18,7 +18,7 @@ from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, Payload, Winner
 from labeler.core.standing import standing_of
 from labeler.errors import GestureRefused, NotFound
-from labeler.study import Consent
+from labeler.study import Consent, Study
 
 LISTED = 50
 MODE = "chat"
@@ -198,6 +198,10 @@ class Recorder:
         with self.writing.desk.owned(annotator_id, conversation_id):
             pass
         self.writing.stop(conversation_id)
+
+    def renew(self, study: Study) -> None:
+        """Go on with the same study in other words."""
+        self.writing.renew(study)
 
     def close(self) -> None:
         """Store all running answers as stopped."""

@@ -81,6 +81,7 @@ class Writing:
         chance: random.Random | None = None,
     ) -> None:
         self.study = study
+        self._reasons = frozenset(study.vote_reasons)
         self.store = store
         self.models = models
         self.ids = ids
@@ -121,6 +122,12 @@ class Writing:
         self.desk.look_again(conversation_id)
         return found
 
+    def renew(self, study: Study) -> None:
+        """Go on with the same study in other words: what begins from now on is checked and begun by those."""
+        self._reasons |= frozenset(study.vote_reasons)  # first: a page that was just loaded offers them
+        self.study = study
+        self.consents.renew(study.consent)
+
     # ── checks ──
 
     def check(self, annotator_id: str, nonce: str) -> None:
@@ -135,10 +142,11 @@ class Writing:
         check_text(text, limit or self.study.max_message_chars)
 
     def known_reasons(self, reasons: Sequence[str]) -> tuple[str, ...]:
-        """The reasons in the study's own order."""
-        if not set(reasons) <= set(self.study.vote_reasons):
+        """The reasons in the study's own order; behind them those that a page which is still open was loaded with."""
+        if not set(reasons) <= self._reasons:
             raise GestureRefused("That reason is not one of this study's. Reload the page.")
-        return tuple(reason for reason in self.study.vote_reasons if reason in reasons)
+        own = tuple(reason for reason in self.study.vote_reasons if reason in reasons)
+        return own + tuple(sorted(set(reasons) - set(own)))
 
     def repeated(self, annotator_id: str, claim: Claim) -> str:
         """The conversation in which this very gesture was stored before, or an empty string."""
@@ -261,6 +269,7 @@ class Writing:
             messages=messages,
             sampling=model.sampling(seed=int(started.sampling["seed"])),
             store_end=store_end,
+            watch=self.store.watch,
         )
 
     def _store_end(self, conversation_id: str, end: ReplyFinished) -> None:

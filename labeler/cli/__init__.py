@@ -17,6 +17,7 @@ from labeler import __version__
 from labeler.cli import (
     drafting,
     erasing,
+    examining,
     excluding,
     importing,
     keeping,
@@ -45,6 +46,7 @@ COMMANDS: Sequence[Callable[..., None]] = (
     proving.stats,
     proving.verify,
     proving.diff,
+    examining.doctor,
     excluding.exclude,
     excluding.include,
     erasing.forget,

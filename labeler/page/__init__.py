@@ -11,16 +11,19 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from labeler.chat import LISTED, MAX_COMMENT, Comparer, Overseer, Recorder, Reviewer
 from labeler.core.roles import Visitor
+from labeler.page.access import Access, RouteNames
 from labeler.page.assets import Assets
-from labeler.page.blocks import build_blocks, theme
+from labeler.page.blocks import build_blocks, redraw, theme
 from labeler.page.comparing import CompareScreen, build_compare
 from labeler.page.document import Document
 from labeler.page.entrance import Entrance, HubSignIn
 from labeler.page.gate import Gate
+from labeler.page.gestures import PATH as GESTURES
 from labeler.page.gestures import Gestures
 from labeler.page.identity import Identity
 from labeler.page.insights import InsightsScreen, build_insights
 from labeler.page.pages import Page, open_to, pages_of
+from labeler.page.probe import Probe, Scraping
 from labeler.page.recognition import Browsers, Recognition, Recognizer, SignedIn, Vouched, visitor_in
 from labeler.page.reviewing import ReviewScreen, build_review
 from labeler.page.routes import Routes
@@ -29,6 +32,7 @@ from labeler.page.shield import Shield
 from labeler.page.toolkit import gr
 from labeler.page.turns import Turns
 from labeler.study import Study
+from labeler.watching import SILENT, Watch
 
 __all__ = [
     "Browsers",
@@ -37,6 +41,7 @@ __all__ = [
     "HubSignIn",
     "Identity",
     "Instance",
+    "Scraping",
     "SignedIn",
     "Vouched",
     "build_page",
@@ -54,11 +59,15 @@ class Instance:
         source_id: names the log; part of what browsers call their things.
         boot_id: names this process; pages that see another one reload themselves.
         health: what the health route says beside the study's name; StoreError where the log cannot be read.
+        watch: hears of every request.
+        scraping: what the metrics route says, and to whom; without it there is none.
     """
 
     source_id: str
     boot_id: str
     health: Callable[[], dict[str, Any]]
+    watch: Watch = SILENT
+    scraping: Scraping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ def build_page(
 ) -> FastAPI:
     """The pages as one ASGI application.
 
+    Its ``state.renew`` takes the same study with other texts: whoever loads a page from then on sees those.
+
     Args:
         recognizer: tells who sends a request.
         entrance: where people sign in, if they do so here.
@@ -83,13 +94,26 @@ def build_page(
     assets = Assets.read()
     pages = pages_of(study, recognizer.anybody)
     app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
-    Routes(cases.recorder, recognizer, study.name, instance.boot_id, instance.health, assets).add_to(app)
+    Routes(cases.recorder, recognizer, instance.boot_id, assets).add_to(app)
+    Probe(study.name, instance.health, instance.scraping).add_to(app)
     if entrance is not None:
         entrance.add_to(app, assets)
     heads = _Heads(study, instance.source_id, assets, pages, recognizer.anybody is None, entrance is not None)
     _wrap(app, cases, recognizer, heads)
+    if instance.watch is not SILENT:
+        app.add_middleware(
+            Access, watch=instance.watch, names=RouteNames(app.routes, [GESTURES, *(one.path for one in pages)])
+        )
+    blocks = {page: _blocks(page, study, cases, instance.boot_id) for page in pages}
     for page in sorted(pages, key=lambda page: page.path == "/"):  # the root takes what the others leave
-        _mount(app, page, _blocks(page, study, cases, instance.boot_id), checked=recognizer.anybody is None)
+        _mount(app, page, blocks[page], checked=recognizer.anybody is None)
+
+    def renew(renewed: Study) -> None:
+        heads.study = renewed
+        for drawn in blocks.values():
+            redraw(drawn, renewed)
+
+    app.state.renew = renew
     return app
 
 
@@ -112,7 +136,7 @@ def _nothing_to_accept(annotator_id: str) -> None:
     """Who looks on gives nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Heads:
     """What stands at the top of each page's document."""
 

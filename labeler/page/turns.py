@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from labeler.core.roles import Visitor
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
+from labeler.page.access import notes_in
 from labeler.page.pacing import Pace
 from labeler.page.recognition import visitor_in
 from labeler.page.render import Echo, Frame
@@ -24,6 +25,7 @@ from labeler.page.screens import Screen
 from labeler.page.toolkit import gr
 from labeler.page.wire import Turn, parse_turn
 from labeler.study import Consent
+from labeler.watching import for_request
 
 WATCH_SECONDS = 0.2
 THREADS = 32
@@ -62,15 +64,21 @@ class Turns:
 
     async def act(self, claims: Any, tab: Tab, request: gr.Request) -> AsyncIterator[Update]:
         """Apply one gesture and yield renders until no answer is being written in what the tab shows."""
-        visitor = visitor_in(request.request.scope if request.request else {})
+        scope = request.request.scope if request.request else {}
+        visitor, notes = visitor_in(scope), notes_in(scope)
         if visitor is None:
             yield self._update(Frame(self.boot_id, "", None, _unknown(claims)))
             return
-        conversation_id, echo = await self._in_thread(lambda: self._apply(visitor, claims))
+        request_id = notes.request_id if notes else None
+        conversation_id, echo = await self._in_thread(lambda: self._applied(visitor, claims, request_id))
         async for update in self._watch(tab, visitor, conversation_id, echo):
             yield update
 
     # ── applying ──
+
+    def _applied(self, visitor: Visitor, claims: object, request_id: str | None) -> tuple[str, Echo]:
+        with for_request(request_id):
+            return self._apply(visitor, claims)
 
     def _apply(self, visitor: Visitor, claims: object) -> tuple[str, Echo]:
         """What to show next, and what became of the gesture. Never raises: every failure is a line on the page."""

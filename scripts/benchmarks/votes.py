@@ -41,6 +41,7 @@ from labeler.core.events import (
     VoteCast,
 )
 from labeler.ids import event_id, uuid7
+from labeler.metrics import Metrics, Standing
 from labeler.page import Browsers, Cases, Identity, Instance, build_page
 from labeler.page.toolkit import gr
 from labeler.store import Store
@@ -103,8 +104,9 @@ def event(number: int, seq: int, payload: Payload) -> NewEvent:
 def page_app(store: Store) -> FastAPI:
     for number in range(ANNOTATORS):
         store.append(history(number))
+    store.watch = Metrics({}, lambda: Standing(store.position()))  # counted as a served page is
     recorder = Recorder(Writing(study(), store, {}, clock=lambda: AT))
-    instance = Instance(store.source_id, "bench", lambda: {"position": store.position()})
+    instance = Instance(store.source_id, "bench", lambda: {"position": store.position()}, store.watch)
     cases = Cases(recorder, Overseer(store, lambda: AT, lambda wishes: Count(), dict))
     return build_page(cases, study(), instance, Browsers(Identity(KEY, store.source_id), "annotator"))
 

@@ -112,7 +112,7 @@ def test_an_account_that_changed_after_the_copy_is_seen_though_the_log_stands_st
 def test_a_log_that_is_not_sound_is_named_by_the_database_that_holds_it(place: Place, other_place: Place) -> None:
     with place.open() as old, other_place.open() as new:
         old.append([made("e1", "c1")])  # a conversation that never began
-        with pytest.raises(LogError, match="the log is not sound: conversation c1: .*; run labeler verify") as refused:
+        with pytest.raises(LogError, match=r"the log is not sound: conversation c1: .*; run labeler verify") as refused:
             migrate(old, new)
         assert str(refused.value).startswith(f"{old.name}: nothing was moved, ")
         assert new.position() == 1
