@@ -25,6 +25,7 @@ from labeler.beside import CounterBeside, PusherBeside
 from labeler.chat import Comparer, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
 from labeler.errors import LabelerError
+from labeler.listening import LISTENING, allow_many_connections
 from labeler.models import open_models
 from labeler.page import Browsers, Cases, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
 from labeler.page.recognition import Recognizer
@@ -51,10 +52,12 @@ class App:
 
 
 @contextmanager
-def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: Role = "admin") -> Iterator[App]:
+def running(
+    study: Study, *, environ: Mapping[str, str] | None = None, anybody: Role = "admin", local: bool = False
+) -> Iterator[App]:
     """Open the log, start the models, build the page; on leaving, store running answers and close all of it.
 
-    Where nobody signs in, everybody has the role ``anybody``.
+    Where nobody signs in, everybody has the role ``anybody``. ``local``: the page is for this machine alone.
 
     Raises:
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
@@ -74,7 +77,7 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
             Reviewer(writing, utc_now) if "review" in study.modes else None,
         )
         stack.callback(recorder.close)
-        instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
+        instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ), local)
         recognizer, entrance = doors(study, store, environ, anybody)
         yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
 
@@ -178,6 +181,7 @@ def serve(
     Raises:
         LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound.
     """
+    allow_many_connections()
     local = is_loopback(host)
     if study.auth.kind == "none" and not (allow_anonymous or local):
         raise LabelerError(
@@ -185,14 +189,14 @@ def serve(
             " serve on 127.0.0.1, set auth, or say --allow-anonymous if anybody may annotate"
         )
     role: Role = "admin" if local else "annotator"
-    with _bound(host, port) as listener, pushing(study) as pusher, running(study, anybody=role) as app:
+    with _bound(host, port) as listener, pushing(study) as pusher, running(study, anybody=role, local=local) as app:
         address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
         config = Config(
             app.page,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
-            server_header=False,
+            **LISTENING,
             # A proxy that names the user is known by its own address, not by whom it speaks for.
             proxy_headers=study.auth.kind != "header",
         )

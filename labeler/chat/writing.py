@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from labeler.chat.consents import Consents
 from labeler.chat.desk import MOVED_ON, Decide, Desk, Gesture, Receipt
 from labeler.chat.replies import Replies, Reply
+from labeler.chat.room import check_room
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
 from labeler.core.events import Event, Payload, ReplyFinished, ReplyStarted
@@ -78,8 +79,14 @@ class Writing:
         if self.consents.needed(annotator_id):
             raise ConsentNeeded("Read and accept the consent text first; until then nothing is collected.")
 
-    def check_text(self, text: str, limit: int | None = None) -> None:
-        check_text(text, limit or self.study.max_message_chars)
+    def check_text(self, text: str) -> None:
+        check_text(text, self.study.limits.message_chars)
+
+    def check_rewrite(self, text: str) -> None:
+        check_text(text, self.study.limits.edit_chars)
+
+    def check_comment(self, text: str) -> None:
+        check_text(text, self.study.limits.comment_chars)
 
     def known_reasons(self, reasons: Sequence[str]) -> tuple[str, ...]:
         """The reasons in the study's own order."""
@@ -97,7 +104,7 @@ class Writing:
 
     def never_conflicting(self, annotator_id: str, nonce: str, conversation_id: str, decide: Decide) -> Future[Receipt]:
         self.check(annotator_id, nonce)
-        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, decide))
+        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, self._with_room(decide)))
         receipt: Future[Receipt] = Future()
         receipt.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
 
@@ -111,6 +118,14 @@ class Writing:
 
         appended.add_done_callback(settle)
         return receipt
+
+    def _with_room(self, decide: Decide) -> Decide:
+        def decided(conversation: Conversation) -> list[Payload]:
+            payloads = decide(conversation)
+            check_room(conversation, payloads, self.study.limits)
+            return payloads
+
+        return decided
 
     # ── turns and replies ──
 
@@ -126,8 +141,9 @@ class Writing:
         def checked(conversation: Conversation) -> list[Payload]:
             if conversation.turn_seq != claim.turn_seq:
                 raise SeqConflict(MOVED_ON)
-            return decide(conversation)
+            return roomy(conversation)
 
+        roomy = self._with_room(decide)
         with self.replies.announced(claim.conversation_id) as free:
             if not free:
                 raise GestureRefused(BUSY)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from labeler.chat import LISTED, MAX_COMMENT, Comparer, Overseer, Recorder, Reviewer
+from labeler.chat import LISTED, Comparer, Overseer, Recorder, Reviewer
 from labeler.core.roles import Visitor
 from labeler.page.assets import Assets
 from labeler.page.blocks import build_blocks, theme
 from labeler.page.comparing import CompareScreen, build_compare
+from labeler.page.crowds import LOCAL, Crowds, Network
 from labeler.page.document import Document
 from labeler.page.entrance import Entrance, HubSignIn
 from labeler.page.gate import Gate
@@ -25,9 +27,11 @@ from labeler.page.recognition import Browsers, Recognition, Recognizer, SignedIn
 from labeler.page.reviewing import ReviewScreen, build_review
 from labeler.page.routes import Routes
 from labeler.page.screens import ChatScreen, Screen
-from labeler.page.shield import Shield
+from labeler.page.shield import Shield, Terms
+from labeler.page.tabs import Tabs
 from labeler.page.toolkit import gr
 from labeler.page.turns import Turns
+from labeler.rates import Rate, Seats
 from labeler.study import Study
 
 __all__ = [
@@ -42,8 +46,6 @@ __all__ = [
     "build_page",
     "pages_of",
 ]
-BODY_OVERHEAD = 64 * 1024
-BYTES_PER_CHAR = 12  # a character outside the basic plane is two escapes of six bytes in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,13 @@ class Instance:
         source_id: names the log; part of what browsers call their things.
         boot_id: names this process; pages that see another one reload themselves.
         health: what the health route says beside the study's name; StoreError where the log cannot be read.
+        local: it is served for this machine alone.
     """
 
     source_id: str
     boot_id: str
     health: Callable[[], dict[str, Any]]
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +91,18 @@ def build_page(
     if entrance is not None:
         entrance.add_to(app, assets)
     heads = _Heads(study, instance.source_id, assets, pages, recognizer.anybody is None, entrance is not None)
-    _wrap(app, cases, recognizer, heads)
+    watchers = Seats(study.limits.streams)
+    blocks = {page: _blocks(page, study, cases, instance.boot_id, watchers) for page in pages}
+    _wrap(app, cases, recognizer, heads, _doors(study, blocks, local=instance.local))
     for page in sorted(pages, key=lambda page: page.path == "/"):  # the root takes what the others leave
-        _mount(app, page, _blocks(page, study, cases, instance.boot_id), checked=recognizer.anybody is None)
+        blocks[page].queue(max_size=study.limits.queue, api_open=False)
+        _mount(app, page, blocks[page], checked=recognizer.anybody is None)
     return app
 
 
-def _blocks(page: Page, study: Study, cases: Cases, boot_id: str) -> gr.Blocks:
+def _blocks(page: Page, study: Study, cases: Cases, boot_id: str, watchers: Seats) -> gr.Blocks:
     def turns(screen: Screen) -> Turns:
-        return Turns(screen, cases.recorder.consent_needed, boot_id)
+        return Turns(screen, cases.recorder.consent_needed, boot_id, watchers)
 
     if page.key == "compare":
         assert cases.comparer is not None
@@ -104,7 +111,7 @@ def _blocks(page: Page, study: Study, cases: Cases, boot_id: str) -> gr.Blocks:
         assert cases.reviewer is not None
         return build_review(study, turns(ReviewScreen(cases.recorder, cases.reviewer)))
     if page.key == "insights":
-        return build_insights(study, Turns(InsightsScreen(cases.overseer), _nothing_to_accept, boot_id))
+        return build_insights(study, Turns(InsightsScreen(cases.overseer), _nothing_to_accept, boot_id, watchers))
     return build_blocks(study, turns(ChatScreen(cases.recorder)))
 
 
@@ -141,21 +148,70 @@ class _Heads:
             "reasons": list(study.vote_reasons),
             "prompts": list(study.prompts),
             "consent": study.consent.version if study.consent else None,
-            "max_message": study.max_message_chars,
-            "max_comment": MAX_COMMENT,
+            "max_message": study.limits.message_chars,
+            "max_edit": study.limits.edit_chars,
+            "max_comment": study.limits.comment_chars,
             "listed": LISTED,
         }
 
 
-def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads) -> None:
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    """Which handlers the pages have, on which terms anybody may speak here, and whom no rate is for."""
+
+    handlers: dict[str, frozenset[int]]
+    terms: Terms
+    unlimited: tuple[Network, ...]
+
+
+def _doors(study: Study, blocks: Mapping[Page, gr.Blocks], *, local: bool) -> _Doors:
+    terms = Terms(
+        max_body=study.limits.body_bytes,
+        body_seconds=study.limits.body_seconds,
+        origins=study.origins,
+        pictures=study.avatars.user is not None or study.avatars.assistant is not None,
+        loopback=local and study.auth.kind == "none",
+    )
+    handlers = {
+        page.path: frozenset(number for number, each in drawn.fns.items() if each.fn is not None)
+        for page, drawn in blocks.items()
+    }
+    vouching = study.auth.proxies if study.auth.kind == "header" else ()
+    return _Doors(handlers, terms, tuple(map(ip_network, (*LOCAL, *vouching))))
+
+
+def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads, doors: _Doors) -> None:
     """What stands before the routes; the last one added stands before all others."""
-    # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Document, recognizer=recognizer, pages=heads.pages, head=heads)
+    limits = heads.study.limits
+    app.add_middleware(
+        Tabs,
+        handlers=doors.handlers,
+        limit=limits.body_bytes,
+        own=Seats(limits.streams),
+        shared=Seats(limits.address_streams),
+        unlimited=doors.unlimited,
+    )
+    app.add_middleware(Document, recognizer=recognizer, pages=heads.pages, head=heads, policy=doors.terms.policy)
     app.add_middleware(Gestures, recorder=cases.recorder, comparer=cases.comparer, reviewer=cases.reviewer)
     app.add_middleware(Gate, pages=heads.pages, recognizer=recognizer, base=heads.assets.base)
+    app.add_middleware(
+        Crowds,
+        gestures=Rate(limits.gestures_per_minute),
+        turns=Rate(limits.turns_per_minute),
+        addresses=Rate(limits.address_requests_per_minute),
+        unlimited=doors.unlimited,
+    )
     app.add_middleware(Recognition, recognizer=recognizer)
-    app.add_middleware(Shield, max_body=BODY_OVERHEAD + BYTES_PER_CHAR * heads.study.max_message_chars)
+    # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
+    origins = list(doors.terms.origins)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_credentials=bool(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["content-type"] if origins else [],
+    )
+    app.add_middleware(Shield, terms=doors.terms)
 
 
 def _mount(app: FastAPI, page: Page, blocks: gr.Blocks, *, checked: bool) -> None:
