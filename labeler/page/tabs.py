@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labeler.errors import GestureRefused
@@ -120,9 +121,18 @@ class Tabs:
             seated = [seats.enter_context(self.own.seat(annotator))] if annotator else []
             seated += [seats.enter_context(self.shared.seat(address))] if address else []
             if all(seated):
-                await self.app(_renamed(scope, place, session_of(annotator, session)), receive, send)
+                await self._shown(_renamed(scope, place, session_of(annotator, session)), receive, send)
             else:
                 await too_much(send, TOO_MANY_TABS, AGAIN_SECONDS)
+
+    async def _shown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except RuntimeError as error:
+            # Of a session that it does not know, Gradio says so on the stream, and then fails.
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body", "body": b""})
 
 
 def who(scope: Scope) -> str:
