@@ -47,8 +47,9 @@ class Rate:
             self._full_at.popitem(last=False)
         return missing if refused else 0.0
 
-    def __len__(self) -> int:
-        """How many keys are known."""
+    @property
+    def known(self) -> int:
+        """How many keys are remembered."""
         return len(self._full_at)
 
 
@@ -80,6 +81,7 @@ class Seats:
         else:
             del self._taken[key]
 
-    def __len__(self) -> int:
+    @property
+    def known(self) -> int:
         """How many keys hold a seat."""
         return len(self._taken)
