@@ -6,7 +6,7 @@ import resource
 from typing import Any
 
 from h11 import LocalProtocolError
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 HEADER_BYTES = 32 * 1024
 OPEN_FILES = 65_536
@@ -15,15 +15,16 @@ OPEN_FILES = 65_536
 class Protocol(H11Protocol):
     """uvicorn's own, which answers what is no HTTP by itself and then forgets to tell the application.
 
-    The rest of a request may be no HTTP while the application works on its beginning; what that then answers has nowhere
-    to go, and would be reported as a failure for every such request.
+    The rest of a request may be no HTTP while the application works on its beginning; what that then answers has
+    nowhere to go, and would be reported as a failure for every such request.
     """
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, if there is still something to be answered, and let go of the connection."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
         try:
             super().send_400_response(msg)
         except LocalProtocolError:  # an answer is under way already

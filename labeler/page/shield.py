@@ -120,7 +120,7 @@ class Shield:
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await answer(guarded, *refusal)
-        elif scope["method"] in READS:
+        elif scope["method"] not in WRITES:
             await self.app(scope, receive, guarded)
         else:
             await self._with_body(int(headers[b"content-length"]), scope, receive, guarded)
