@@ -18,13 +18,15 @@ def check_room(conversation: Conversation, payloads: Sequence[Payload], limits: 
     Raises:
         GestureRefused: a line that says what to do.
     """
-    added = sum(isinstance(payload, ADDS_A_MESSAGE) for payload in payloads)
+    added, clears = 0, False
+    for payload in payloads:
+        added += isinstance(payload, ADDS_A_MESSAGE)
+        clears = clears or isinstance(payload, ConversationCleared)
     if added and len(conversation.messages) + added > limits.conversation_messages:
         raise GestureRefused(
             f"This conversation is full: it may hold {limits.conversation_messages:,} messages, answers beside each"
             " other included. Begin a new conversation."
         )
-    clears = any(isinstance(payload, ConversationCleared) for payload in payloads)
     if payloads and not clears and conversation.seq + len(payloads) > limits.conversation_events:
         raise GestureRefused(
             f"This conversation is full: it may hold {limits.conversation_events:,} gestures. Begin a new conversation."

@@ -183,6 +183,8 @@ def _doors(study: Study, blocks: Mapping[Page, gr.Blocks], *, local: bool) -> _D
 def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads, doors: _Doors) -> None:
     """What stands before the routes; the last one added stands before all others."""
     limits = heads.study.limits
+    if not doors.terms.origins:
+        _let_in(app, ())
     app.add_middleware(
         Tabs,
         handlers=doors.handlers,
@@ -202,8 +204,13 @@ def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads, doo
         unlimited=doors.unlimited,
     )
     app.add_middleware(Recognition, recognizer=recognizer)
-    # Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent.
-    origins = list(doors.terms.origins)
+    if doors.terms.origins:  # whoever asks whether they may has no cookie yet, so the gate would say no
+        _let_in(app, doors.terms.origins)
+    app.add_middleware(Shield, terms=doors.terms)
+
+
+def _let_in(app: FastAPI, origins: Sequence[str]) -> None:
+    """Gradio would let any site read; with a CORS policy on its parent, it leaves that to the parent."""
     app.add_middleware(
         CORSMiddleware,
         allow_origins=origins,
@@ -211,7 +218,6 @@ def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads, doo
         allow_methods=["GET", "POST"],
         allow_headers=["content-type"] if origins else [],
     )
-    app.add_middleware(Shield, terms=doors.terms)
 
 
 def _mount(app: FastAPI, page: Page, blocks: gr.Blocks, *, checked: bool) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labeler.page.gestures import PATH as GESTURE
 from labeler.page.recognition import visitor_in
 from labeler.page.shield import answer
-from labeler.rates import Rate
+from labeler.rates import KEYS_KEPT, Rate
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # What a page asks for by itself and what costs next to nothing: the pulse, and files.
@@ -39,7 +39,7 @@ class Crowds:
     gestures: Rate
     turns: Rate
     addresses: Rate
-    unlimited: Sequence[Network] = field(default_factory=lambda: tuple(map(ipaddress.ip_network, LOCAL)))
+    unlimited: tuple[Network, ...] = field(default_factory=lambda: tuple(map(ipaddress.ip_network, LOCAL)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -67,15 +67,18 @@ class Crowds:
         return self.turns if JOIN.fullmatch(path) else None
 
 
-def address_of(scope: Scope, unlimited: Sequence[Network]) -> str:
+def address_of(scope: Scope, unlimited: tuple[Network, ...]) -> str:
     """Whose address a request comes from, an IPv6 one without what a site gives out itself; empty: nobody's."""
     client = scope.get("client")
-    if client is None:
-        return ""
+    return _key_of(client[0], unlimited) if client else ""
+
+
+@lru_cache(KEYS_KEPT)
+def _key_of(host: str, unlimited: tuple[Network, ...]) -> str:
     try:
-        address = ipaddress.ip_address(client[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return str(client[0])  # what a proxy wrote there
+        return host  # what a proxy wrote there
     if any(address in network for network in unlimited):
         return ""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:

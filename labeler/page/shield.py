@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,7 +45,7 @@ HEADERS = (
         b" microphone=(), midi=(), payment=(), usb=()",
     ),
 )
-LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])")
+LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?")
 NOWHERE = "There is nothing here."
 FOREIGN = "This page takes gestures from itself only."
 OTHER_NAME = "This page is asked for under a name that is not its own; list it under origins in the study file."
@@ -72,7 +72,7 @@ class Terms:
 
     max_body: int
     body_seconds: float = 20.0
-    origins: Collection[str] = ()
+    origins: Sequence[str] = ()
     pictures: bool = False
     loopback: bool = False
 
@@ -94,7 +94,7 @@ class Terms:
         return policy(self.frames, scripts)
 
     def known_host(self, host: str) -> bool:
-        return not self.loopback or host in self.hosts or LOOPBACK.fullmatch(re.sub(r":[0-9]+$", "", host)) is not None
+        return not self.loopback or LOOPBACK.fullmatch(host) is not None or host in self.hosts
 
 
 @dataclass(frozen=True, slots=True)

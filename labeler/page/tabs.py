@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -50,7 +50,7 @@ class Tabs:
     limit: int
     own: Seats
     shared: Seats
-    unlimited: Sequence[Network] = field(default_factory=tuple)
+    unlimited: tuple[Network, ...] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = PLACE.fullmatch(scope["path"]) if scope["type"] == "http" else None
