@@ -19,6 +19,7 @@ from labeler.chat.consents import Consents
 from labeler.chat.desk import MOVED_ON, Decide, Desk, Gesture, Receipt
 from labeler.chat.replicas import Replicas
 from labeler.chat.replies import Replies, Reply
+from labeler.chat.room import check_room
 from labeler.chat.views import LOST, Elsewhere, Written
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
@@ -138,8 +139,14 @@ class Writing:
         if self.consents.needed(annotator_id):
             raise ConsentNeeded("Read and accept the consent text first; until then nothing is collected.")
 
-    def check_text(self, text: str, limit: int | None = None) -> None:
-        check_text(text, limit or self.study.max_message_chars)
+    def check_text(self, text: str) -> None:
+        check_text(text, self.study.limits.message_chars)
+
+    def check_rewrite(self, text: str) -> None:
+        check_text(text, self.study.limits.edit_chars)
+
+    def check_comment(self, text: str) -> None:
+        check_text(text, self.study.limits.comment_chars)
 
     def known_reasons(self, reasons: Sequence[str]) -> tuple[str, ...]:
         """The reasons in the study's own order; behind them those that a page which is still open was loaded with."""
@@ -158,7 +165,7 @@ class Writing:
 
     def never_conflicting(self, annotator_id: str, nonce: str, conversation_id: str, decide: Decide) -> Future[Receipt]:
         self.check(annotator_id, nonce)
-        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, decide))
+        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, self._with_room(decide)))
         receipt: Future[Receipt] = Future()
         receipt.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
 
@@ -172,6 +179,14 @@ class Writing:
 
         appended.add_done_callback(settle)
         return receipt
+
+    def _with_room(self, decide: Decide) -> Decide:
+        def decided(conversation: Conversation) -> list[Payload]:
+            payloads = decide(conversation)
+            check_room(conversation, payloads, self.study.limits)
+            return payloads
+
+        return decided
 
     # ── turns and replies ──
 
@@ -187,8 +202,9 @@ class Writing:
         def checked(conversation: Conversation) -> list[Payload]:
             if conversation.turn_seq != claim.turn_seq:
                 raise SeqConflict(MOVED_ON)
-            return decide(conversation)
+            return roomy(conversation)
 
+        roomy = self._with_room(decide)
         with self.desk.owned(annotator_id, claim.conversation_id):
             pass  # nobody holds up what is somebody else's
         with self._turned(claim.conversation_id):
