@@ -26,7 +26,11 @@ RENEWED = frozenset(
         "consent.version",
         "consent.text",
         "prompts",
-        "max_message_chars",
+        "limits.message_chars",
+        "limits.edit_chars",
+        "limits.comment_chars",
+        "limits.conversation_messages",
+        "limits.conversation_events",
     }
 )
 

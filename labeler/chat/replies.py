@@ -93,9 +93,13 @@ class Reply:
 
 
 class Replies:
-    """All running replies, by conversation: those that one turn began."""
+    """All running replies, by conversation: those that one turn began.
 
-    def __init__(self) -> None:
+    ``let_go`` hears of a conversation whose last reply is stored, before that counts as over.
+    """
+
+    def __init__(self, let_go: Callable[[str], None]) -> None:
+        self._let_go = let_go
         self._running: dict[str, dict[str, Reply]] = {}
         self._announced: set[str] = set()
         self._lock = threading.Lock()
@@ -189,12 +193,25 @@ class Replies:
         except StoreError as error:
             reply.unsaved = str(error)
             raise
+        if self._last(reply):
+            self._let_go(reply.conversation_id)
+            self._over(reply)
+
+    def _last(self, reply: Reply) -> bool:
+        """Whether a reply that is stored was the only one left in its conversation; if not, it is over."""
         with self._lock:
             beside = self._running.get(reply.conversation_id, {})
-            if beside.get(reply.message_id) is reply:
+            if beside.get(reply.message_id) is not reply:
+                return False
+            if len(beside) > 1:
                 del beside[reply.message_id]
-                if not beside:
-                    del self._running[reply.conversation_id]
+                return False
+            return True
+
+    def _over(self, reply: Reply) -> None:
+        with self._lock:
+            if self._running.get(reply.conversation_id, {}).get(reply.message_id) is reply:
+                del self._running[reply.conversation_id]
 
 
 def stop(reply: Reply) -> bool:

@@ -20,11 +20,13 @@ from labeler.cli import (
     examining,
     excluding,
     importing,
+    keeping,
     logs,
     proving,
     publishing,
     redacting,
     serving,
+    tokens,
     users,
 )
 from labeler.errors import HubError, LabelerError
@@ -35,6 +37,7 @@ app = typer.Typer(name="labeler", pretty_exceptions_enable=False, **PLAIN)
 log = typer.Typer(help="Write the log to a file, or read one.", **PLAIN)
 redaction = typer.Typer(help="Review what was found in texts.", **PLAIN)
 people = typer.Typer(help="Say who may sign in.", **PLAIN)
+programs = typer.Typer(help="Say which programs may speak to the API.", **PLAIN)
 
 COMMANDS: Sequence[Callable[..., None]] = (
     serving.serve,
@@ -47,6 +50,9 @@ COMMANDS: Sequence[Callable[..., None]] = (
     excluding.exclude,
     excluding.include,
     erasing.forget,
+    keeping.backup,
+    keeping.restore,
+    keeping.migrate,
     serving.simulate,
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)
@@ -59,6 +65,13 @@ USERS_COMMANDS: Mapping[str, Callable[..., None]] = {
     "disable": users.disable,
     "enable": users.enable,
 }
+TOKENS_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "add": tokens.add,
+    "list": tokens.list_tokens,
+    "renew": tokens.renew,
+    "revoke": tokens.revoke,
+    "annotator": tokens.annotator,
+}
 
 for command in COMMANDS:
     app.command()(command)
@@ -70,9 +83,12 @@ for name, command in REDACTION_COMMANDS.items():
     redaction.command(name)(command)
 for name, command in USERS_COMMANDS.items():
     people.command(name)(command)
+for name, command in TOKENS_COMMANDS.items():
+    programs.command(name)(command)
 app.add_typer(log, name="log")
 app.add_typer(redaction, name="redaction")
 app.add_typer(people, name="users")
+app.add_typer(programs, name="tokens")
 
 
 def main() -> None:

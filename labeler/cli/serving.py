@@ -22,6 +22,10 @@ def serve(
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Let people on other machines annotate without an account.")
     ] = False,
+    new_key: Annotated[
+        bool,
+        typer.Option("--new-key", help="Go on with other keys than the log was begun with: the old ones are lost."),
+    ] = False,
     log: Annotated[
         Literal["quiet", "text", "json"] | None,
         typer.Option(
@@ -33,17 +37,19 @@ def serve(
 ) -> None:
     """Serve the chat page.
 
-    Ends with Ctrl-C or SIGTERM; answers that are being written then are stored as stopped. SIGHUP reads the study file
-    again.
+    Any number of these may serve one log, if they have the same keys. Ends with Ctrl-C or SIGTERM; answers that are
+    being written then are stored as stopped. SIGHUP reads the study file again.
     """
 
     def read() -> Study:
         return study_of(config, database).with_log(log)
 
     study = read()
-    from labeler.app import serve as serve_page  # noqa: PLC0415 - Gradio takes seconds
+    from labeler.app import Serving  # noqa: PLC0415 - Gradio takes seconds
+    from labeler.app import serve as serve_page  # noqa: PLC0415
 
-    serve_page(study, host=host, port=port, allow_anonymous=allow_anonymous, announce=show, read_again=read)
+    how = Serving(host, port, allow_anonymous=allow_anonymous, new_key=new_key)
+    serve_page(study, how, announce=show, read_again=read)
 
 
 def simulate(

@@ -26,6 +26,7 @@ WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]{7,63}")
 CONVERSATION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
+API = "/api/v1"  # one name for all of it: it has ids in its paths
 NAMES_KNOWN = 1024
 # A fresh id is this process's own name and a number: drawn anew for each request it would cost as much as counting it.
 _BOOT = secrets.token_hex(6)
@@ -61,6 +62,8 @@ class RouteNames:
         self.name = lru_cache(NAMES_KNOWN)(self._found)
 
     def _found(self, path: str) -> str:
+        if path == API or path.startswith(f"{API}/"):
+            return API
         if path in self._pages:
             return path
         if gradio := GRADIO.match(path):

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler.chat import LISTED, Recorder
+from labeler.doors import status_of
 from labeler.errors import LabelerError
 from labeler.page.assets import FOR_EVER, Assets
-from labeler.page.gestures import NO_IDENTITY, status_of
+from labeler.page.gestures import NO_IDENTITY
 from labeler.page.recognition import Recognizer, visitor_in
 
 AS_MANY = re.compile(r"[0-9]{1,6}")
