@@ -34,7 +34,7 @@ CHANGES: dict[str, Any] = {
     "vote_reasons": ["Kind"],
     "prompts": ["Why?"],
     "system_prompt": "Be brief.",
-    "max_message_chars": 99,
+    "limits": {"message_chars": 99},
     "consent": {"version": "2", "text": "Other words."},
     "name": "other",
     "title": "Other",
@@ -112,7 +112,7 @@ NEW: dict[str, Any] = {
     "prompts": ["New opener?", "Another?"],
     "system_prompt": "New system.",
     "vote_reasons": ["Clear"],
-    "max_message_chars": 30,
+    "limits": {"message_chars": 30},
 }
 
 
