@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,8 +16,8 @@ DAY = 86_400
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path}/log.db") as store:
+def store(new_url: Callable[[str], str]) -> Iterator[Store]:
+    with Store.open(new_url("study")) as store:
         yield store
 
 

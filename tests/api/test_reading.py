@@ -10,7 +10,7 @@ from labeler.chat import intake
 from labeler.core.events import NewEvent
 from labeler.core.folding import replay
 from labeler.ids import event_id, new_id
-from tests.api.conftest import FrontEnd, Served, api_over
+from tests.api.conftest import FrontEnd, NewUrl, Served, api_over
 from tests.stories import told
 
 
@@ -67,11 +67,11 @@ def test_events_are_its_own_in_the_order_of_the_log_whatever_the_page(
 
 
 def test_a_long_stretch_of_other_peoples_events_is_passed_piece_by_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_url: NewUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "WINDOW", 2)
     monkeypatch.setattr(intake, "WINDOWS", 2)
-    with api_over(tmp_path) as served:
+    with api_over(new_url("told")) as served:
         theirs = served.front_end()
         theirs.exchange()
         for number in range(5):
