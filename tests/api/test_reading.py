@@ -10,6 +10,8 @@ from labeler.chat import intake
 from labeler.core.events import NewEvent
 from labeler.core.folding import replay
 from labeler.ids import event_id, new_id
+from labeler.store import utc_now
+from labeler.store.erasing import erase
 from tests.api.conftest import FrontEnd, NewUrl, Served, api_over
 from tests.stories import told
 
@@ -113,3 +115,21 @@ def test_the_study_says_what_a_front_end_must_know(theirs: FrontEnd) -> None:
         "consent": None,
         "max_message_chars": 20_000,
     }
+
+
+def test_what_was_erased_is_gone_and_does_not_come_back_when_it_is_told_again(tmp_path: Path) -> None:
+    with api_over(tmp_path) as served:
+        theirs = served.front_end()
+        conversation, _, _ = theirs.exchange("ada")
+        said = {"content": "And at dusk?"}
+        theirs.tell("messages", said, conversation, "said-by-ada")
+        annotator = theirs.read(f"/conversations/{conversation}")["annotator_id"]
+    with api_over(tmp_path) as served:
+        erase(served.store, "annotator", annotator, at=utc_now())
+        again = FrontEnd(served.address, theirs.token, served.http)
+        assert again.call("GET", f"/conversations/{conversation}").status_code == 404
+        status, line = again.refused("messages", said, conversation, "said-by-ada")
+        assert (status, line) == (422, "What that gesture stored was erased.")
+        assert again.refused("messages", said, conversation)[0] == 404
+        assert {event["kind"] for event in again.read("/events")["events"]} == {"erased"}
+        assert "dusk" not in str(again.read("/events"))
