@@ -1,8 +1,11 @@
-"""What all doors of a served study share: how errors are answered, and how bodies are read."""
+"""What all doors of a served study share: how errors are answered, how bodies are read, whose address is whose."""
 
 from __future__ import annotations
 
-from starlette.types import Receive
+import ipaddress
+from functools import lru_cache
+
+from starlette.types import Receive, Scope
 
 from labeler.errors import (
     ConsentNeeded,
@@ -14,6 +17,7 @@ from labeler.errors import (
     StoreError,
     TokenRefused,
 )
+from labeler.rates import KEYS_KEPT
 
 # The first match counts: the special kinds stand before the general ones. What only the store refused may come again.
 STATUS: tuple[tuple[type[LabelerError], int], ...] = (
@@ -27,6 +31,10 @@ STATUS: tuple[tuple[type[LabelerError], int], ...] = (
     (LabelerError, 422),
 )
 RETRY_SECONDS = 2
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOCAL: tuple[Network, ...] = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104")))
+IPV6_SITE = 64  # bits: whoever has one address of such a network has all of them
 
 
 def status_of(error: LabelerError) -> int:
@@ -53,3 +61,22 @@ async def whole_body(receive: Receive, limit: int) -> bytes | None:
             return None
         more = message.get("more_body", False)
     return b"".join(parts)
+
+
+def address_of(scope: Scope, unlimited: tuple[Network, ...]) -> str:
+    """Whose address a request comes from, an IPv6 one without what a site gives out itself; empty: nobody's."""
+    client = scope.get("client")
+    return _key_of(client[0], unlimited) if client else ""
+
+
+@lru_cache(KEYS_KEPT)
+def _key_of(host: str, unlimited: tuple[Network, ...]) -> str:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # what a proxy wrote there
+    if any(address in network for network in unlimited):
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, IPV6_SITE), strict=False))
+    return str(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labeler.accounts.book import Accounts, checked_name
+from labeler.accounts.keys import check_key, cookie_key
 from labeler.accounts.passwords import LEAST_PASSWORD, Passwords, new_password
 from labeler.accounts.sessions import Session, Sessions
 from labeler.accounts.tokens import Tokens
@@ -14,6 +15,8 @@ __all__ = [
     "Session",
     "Sessions",
     "Tokens",
+    "check_key",
     "checked_name",
+    "cookie_key",
     "new_password",
 ]

@@ -158,5 +158,5 @@ def study_body(study: Study) -> Mapping[str, Any]:
         "guidelines": study.guidelines,
         "vote_reasons": study.vote_reasons,
         "consent": {"version": consent.version, "text": consent.text} if consent else None,
-        "max_message_chars": study.max_message_chars,
+        "max_message_chars": study.limits.message_chars,
     }

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,6 +37,7 @@ NO_TOKEN = "Send a token of this study in the header Authorization: Bearer TOKEN
 NO_KEY = "Send a header Idempotency-Key: 8 to 64 letters, digits, dashes and underscores, new for each new gesture."
 NOT_JSON = "Send JSON, and the header Content-Type: application/json."
 TOO_LONG = "That body is too long: at most {:,} bytes fit."
+LATE = "The rest of the body did not come. Send it again."
 TOO_OFTEN = "That is too often. Wait as long as Retry-After says."
 BROKEN = "Something went wrong on the server. Send it again."
 HEADERS = (
@@ -56,6 +58,11 @@ def unlimited(token_id: str) -> float | None:
     return None
 
 
+def nobody_waits(scope: Scope) -> float | None:
+    """For a door at which no crowd comes."""
+    return None
+
+
 class Refusal(Exception):
     """Something at the door: a status, a line, and headers."""
 
@@ -67,12 +74,20 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """ASGI middleware: takes what is under ``/api/v1``, and lets everything else pass."""
+    """ASGI middleware: takes what is under ``/api/v1``, and lets everything else pass.
+
+    Args:
+        limiter: for each token.
+        crowd: for each address, before its token is looked at: whoever guesses tokens asks in vain, and seldom.
+        body_seconds: a request's body has to be there by then.
+    """
 
     app: ASGIApp
     intake: Intake
     tokens: Tokens
     limiter: Limiter = unlimited
+    crowd: Callable[[Scope], float | None] = nobody_waits
+    body_seconds: float = 20.0
     _post: Post = field(default_factory=Post)
     _document: bytes = field(default_factory=lambda: orjson.dumps(document(PREFIX, ROUTES)))
 
@@ -99,18 +114,21 @@ class Api:
         path, method = scope["path"][len(PREFIX) :], scope["method"]
         if path == "/openapi.json":
             return self._document if method in ("GET", "HEAD") else _not_allowed("GET")
+        self._seldom(self.crowd(scope))
         found, conversation_id = _place(path)
         headers = {name: value for name, value in scope["headers"]}
         token_id = await self._bearer(headers)
         route = found.get("GET" if method == "HEAD" else method)
         if route is None:
             return _not_allowed(*found)
-        wait = self.limiter(token_id)
-        if wait is not None:
-            raise Refusal(429, TOO_OFTEN, (b"retry-after", b"%d" % max(1, round(wait))))
+        self._seldom(self.limiter(token_id))
         said = await self._said(route, scope, receive, headers)
         call = Call(self.intake, self._post, Teller(token_id), said, _key(route, headers), conversation_id)
         return orjson.dumps(await route.handle(call))
+
+    def _seldom(self, wait: float | None) -> None:
+        if wait is not None:
+            raise Refusal(429, TOO_OFTEN, (b"retry-after", b"%d" % max(1, ceil(wait))))
 
     async def _bearer(self, headers: Mapping[bytes, bytes]) -> str:
         given = BEARER.fullmatch(headers.get(b"authorization", b""))
@@ -130,7 +148,11 @@ class Api:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > route.max_body:
             raise Refusal(413, TOO_LONG.format(route.max_body))
-        body = await whole_body(receive, route.max_body)
+        try:
+            async with asyncio.timeout(self.body_seconds):
+                body = await whole_body(receive, route.max_body)
+        except TimeoutError:
+            raise Refusal(408, LATE, (b"connection", b"close")) from None
         if body is None:
             raise Refusal(413, TOO_LONG.format(route.max_body))
         return _checked(route.takes, lambda shape: shape.model_validate_json(body))

@@ -2,7 +2,8 @@
 
 A decision is taken in while its commit is still under way, so that the next one builds on it. When a commit fails, or
 the store answers with other events than were sent (another process was first, or the gesture had been stored before),
-the fold is dropped and read anew on next use.
+the fold is dropped and read anew on next use. So it is when a gesture would be refused, or would change nothing: what
+another process has stored since may say otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Protocol
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
 from labeler.core.folding import apply, replay
-from labeler.errors import NotFound, SeqConflict
+from labeler.errors import GestureRefused, NotFound, SeqConflict
 from labeler.ids import event_id
 from labeler.store import Store
 
@@ -50,9 +51,9 @@ class _Open:
 class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
-    ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
-    ``owner`` is whose conversation it is, where it is not the annotator's own; ``scope`` is in whose name the nonce is
-    unique, where that is not the annotator's.
+    ``tries`` is how often it is decided when another process appends first; what must not be decided on another state
+    than was seen sees to that itself. ``owner`` is whose conversation it is, where it is not the annotator's own;
+    ``scope`` is in whose name the nonce is unique, where that is not the annotator's.
     """
 
     annotator_id: str
@@ -91,6 +92,8 @@ class Desk:
         entry = self._entry(conversation_id)
         with entry.lock:
             conversation = entry.conversation or self._read(conversation_id)
+            if conversation is not None and conversation.annotator_id != annotator_id and self._stale(entry):
+                conversation = self._read(conversation_id)  # it has changed hands in another process
             if conversation is None or conversation.annotator_id != annotator_id:
                 raise NotFound("That conversation is not here, or not yours. Reload the page.")
             entry.conversation = conversation
@@ -101,8 +104,8 @@ class Desk:
         entry = self._open.get(conversation_id)
         return entry is not None and entry.conversation is not None
 
-    def owner(self, conversation_id: str) -> str:
-        """The annotator whose conversation it is. Raises NotFound: it is not there."""
+    def owner_known(self, conversation_id: str) -> str:
+        """Whose a conversation is, from memory if it is there. Raises NotFound: there is none."""
         entry = self._entry(conversation_id)
         with entry.lock:
             if entry.conversation is None:
@@ -111,21 +114,38 @@ class Desk:
                 raise NotFound("That conversation is not here, or not yours. Reload the page.")
             return entry.conversation.annotator_id
 
-    def look_again(self, conversation_id: str) -> bool:
-        """Read it anew on next use if another process has changed it: what was erased is not shown from memory.
+    def owner(self, conversation_id: str) -> str | None:
+        """Whose a conversation is, as the log says now; None if it is not there."""
+        self.look_again(conversation_id)
+        entry = self._entry(conversation_id)
+        with entry.lock:
+            conversation = entry.conversation = entry.conversation or self._read(conversation_id)
+            return None if conversation is None else conversation.annotator_id
 
-        Returns whether it had changed.
+    def look_again(self, *conversation_ids: str) -> bool:
+        """Read them anew on next use if another process has changed them: what was erased is not shown from memory.
+
+        Returns whether one had changed.
         """
         with self._lock:
-            entry = self._open.get(conversation_id)
-        if entry is None:
-            return False
-        with entry.lock:
-            known = entry.conversation
-            changed = known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq
-            if changed:
-                entry.conversation = None
+            entries = {one: self._open[one] for one in conversation_ids if one in self._open}
+        last = self._store.last_seqs(list(entries)) if entries else {}
+        changed = False
+        for conversation_id, entry in entries.items():
+            with entry.lock:
+                known = entry.conversation
+                if known is not None and not entry.pending and known.seq != last.get(conversation_id):
+                    entry.conversation = None
+                    changed = True
         return changed
+
+    def _stale(self, entry: _Open) -> bool:
+        """Whether a fold was no longer what the log says; then it is dropped. What is under way is not looked at."""
+        known = entry.conversation
+        if known is None or entry.pending or self._store.last_seq(known.id) == known.seq:
+            return False
+        entry.conversation = None
+        return True
 
     def begin(self, conversation: Conversation, gesture: Gesture, outcome: Sink) -> None:
         """Submit the first events of a new conversation, which is in use from now on."""
@@ -173,9 +193,11 @@ class Desk:
     def append_to(self, gesture: Gesture, outcome: Sink) -> None:
         """As ``append``, for one who waits otherwise than for a future."""
         with self.owned(gesture.owner or gesture.annotator_id, gesture.conversation_id) as conversation:
-            payloads = gesture.decide(conversation)
+            entry = self._entry(gesture.conversation_id)
+            payloads = self._decided(gesture, conversation, entry)
+            if payloads is None:
+                return self.append_to(gesture, outcome)
             if payloads:
-                entry = self._entry(gesture.conversation_id)
                 events = self.new_events(
                     conversation, gesture.annotator_id, gesture.nonce, payloads, scope=gesture.scope
                 )
@@ -187,6 +209,16 @@ class Desk:
             submitted.add_done_callback(lambda done: self._settle(gesture, entry, events, done, outcome))
         else:
             outcome.set_result([])
+
+    def _decided(self, gesture: Gesture, conversation: Conversation, entry: _Open) -> list[Payload] | None:
+        """What a gesture means; None if nothing came of it because another process has stored something since."""
+        try:
+            payloads = gesture.decide(conversation)
+        except (GestureRefused, SeqConflict):
+            if self._stale(entry):
+                return None
+            raise
+        return None if not payloads and self._stale(entry) else payloads
 
     def _settle(
         self,

@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from labeler.chat.desk import Gesture
 from labeler.chat.readings import Page, Reading, reading_of
+from labeler.chat.room import check_room
 from labeler.chat.tellers import USED, Answer, Outcome, Recent, Step, Teller, Told, outcome_of, referring
-from labeler.chat.writing import MAX_COMMENT, Writing, check_nonce
+from labeler.chat.writing import Writing, check_nonce, check_text
 from labeler.core.conversation import Conversation
 from labeler.core.events import Erased, Event, Payload
 from labeler.core.telling import Begun, Edited, Ended, Explained, Preferred, Replied, Said, Telling
@@ -62,7 +63,7 @@ class Intake:
             return False
         if self.study.consent is None:
             return True
-        return self._writing.consents.at_hand(desk.owner(named) if named else teller.annotator(told.annotator))
+        return self._writing.consents.at_hand(desk.owner_known(named) if named else teller.annotator(told.annotator))
 
     def tell(self, teller: Teller, told: Told) -> Answer:
         """Keep one gesture. The future resolves after the commit.
@@ -159,7 +160,9 @@ class Intake:
         def decide(conversation: Conversation) -> list[Payload]:
             if told.turn_seq not in (None, conversation.turn_seq):
                 raise MovedOn(MOVED_ON)
-            return gesture.decide(conversation, step.made)
+            payloads = gesture.decide(conversation, step.made)
+            check_room(conversation, payloads, self.study.limits)
+            return payloads
 
         begun = isinstance(gesture, Begun)
         owner = step.teller.annotator(told.annotator) if begun else self._owner(step.teller, told.conversation_id)
@@ -172,7 +175,7 @@ class Intake:
 
     def _owner(self, teller: Teller, conversation_id: str) -> str:
         try:
-            owner = self._writing.desk.owner(conversation_id)
+            owner = self._writing.desk.owner_known(conversation_id)
         except NotFound:
             raise NotFound(NOT_HERE) from None
         if not teller.speaks_for(owner):
@@ -183,14 +186,16 @@ class Intake:
         """The gesture, its reasons in the study's own order."""
         writing = self._writing
         match gesture:
-            case Said() | Edited():
+            case Said():
                 writing.check_text(gesture.content)
+            case Edited():
+                writing.check_rewrite(gesture.content)
             case Ended(end=end) | Replied(end=end) if end is not None:
-                writing.check_text(end.content, MAX_ANSWER)
+                check_text(end.content, MAX_ANSWER)
             case Begun(system_prompt=str() as prompt):
-                writing.check_text(prompt, MAX_ANSWER)
+                check_text(prompt, MAX_ANSWER)
             case Explained() | Preferred():
-                writing.check_text(gesture.comment, MAX_COMMENT)
+                writing.check_comment(gesture.comment)
                 return replace(gesture, reasons=writing.known_reasons(gesture.reasons), comment=gesture.comment.strip())
         return gesture
 

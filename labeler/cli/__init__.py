@@ -17,8 +17,10 @@ from labeler import __version__
 from labeler.cli import (
     drafting,
     erasing,
+    examining,
     excluding,
     importing,
+    keeping,
     logs,
     proving,
     publishing,
@@ -44,9 +46,13 @@ COMMANDS: Sequence[Callable[..., None]] = (
     proving.stats,
     proving.verify,
     proving.diff,
+    examining.doctor,
     excluding.exclude,
     excluding.include,
     erasing.forget,
+    keeping.backup,
+    keeping.restore,
+    keeping.migrate,
     serving.simulate,
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)

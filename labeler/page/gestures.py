@@ -21,6 +21,7 @@ from labeler.core.choosing import Times, Verdict
 from labeler.core.roles import Visitor
 from labeler.doors import status_of, whole_body
 from labeler.errors import GestureRefused, LabelerError
+from labeler.page.access import note_conversation
 from labeler.page.recognition import visitor_in
 from labeler.page.wire import (
     ChooseGesture,
@@ -72,7 +73,9 @@ class Gestures:
         if body is None:
             return 413, {"error": TOO_LONG}
         try:
-            receipt = await asyncio.wrap_future(self._record(visitor, parse_posted(body)))
+            posted = parse_posted(body)
+            note_conversation(scope, posted.conversation)
+            receipt = await asyncio.wrap_future(self._record(visitor, posted))
         except LabelerError as error:
             return status_of(error), {"error": str(error)}
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again

@@ -165,8 +165,30 @@ _BESIDE_P001 = (
 
 
 @step
-def p002_tokens(connection: Connection) -> None:
-    """As ``m009_tokens``."""
+def p002_replicas(connection: Connection) -> None:
+    """SQLite's ninth step."""
+    for statement in _REPLICAS_P002:
+        connection.exec_driver_sql(statement)
+
+
+_REPLICAS_P002 = (
+    'CREATE TABLE replicas (replica TEXT COLLATE "C" PRIMARY KEY, beat BIGINT NOT NULL, process TEXT NOT NULL)',
+    """
+    CREATE TABLE answering (
+        conversation_id TEXT COLLATE "C" PRIMARY KEY,
+        replica TEXT COLLATE "C" NOT NULL,
+        texts TEXT NOT NULL,
+        stop BOOLEAN NOT NULL
+    )
+    """,
+    "CREATE INDEX ix_answering_replica ON answering (replica)",
+    'CREATE TABLE keys (name TEXT COLLATE "C" PRIMARY KEY, mark TEXT NOT NULL)',
+)
+
+
+@step
+def p003_tokens(connection: Connection) -> None:
+    """As ``m010_tokens``."""
     connection.exec_driver_sql(
         """
         CREATE TABLE tokens (

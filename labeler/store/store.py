@@ -25,6 +25,7 @@ from labeler.store.positions import insert_rows, number, number_within
 from labeler.store.rows import Row, drafts_of, event_from, event_of
 from labeler.store.schema import events
 from labeler.store.writer import Writer
+from labeler.watching import SILENT, Watch, watched
 
 BUSY_SECONDS = 10.0
 WINDOW_GESTURES = 2000
@@ -51,12 +52,14 @@ def utc_now() -> str:
 class Store:
     """An open log. Safe to use from any number of threads, and from several processes.
 
-    Every method raises StoreError, one line, when the database cannot be used. ``database`` is for this package alone.
+    Every method raises StoreError, one line, when the database cannot be used. ``database`` is for this package alone;
+    ``watch`` hears of every gesture that is submitted.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._writer = Writer(database)
+        self.watch: Watch = SILENT
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], str] = utc_now, busy_seconds: float = BUSY_SECONDS) -> Store:
@@ -111,7 +114,8 @@ class Store:
             EventConflict: an event id is stored with another content.
             StoreError: the disk is full, the database is locked, ...; nothing of the gesture is stored.
         """
-        return self._writer.submit(new)
+        answer = self._writer.submit(new)
+        return answer if self.watch is SILENT else watched(self.watch, new, answer)
 
     def append(self, new: Sequence[NewEvent]) -> list[Event]:
         """Submit, and wait for the commit."""
@@ -184,6 +188,12 @@ class Store:
         """The ``seq`` of a stream's last event; 0 if it is not there."""
         with self.database.reading() as connection:
             return int(connection.scalars(queries.last_seq, {"stream_id": stream_id}).one())
+
+    def last_seqs(self, stream_ids: Sequence[str]) -> dict[str, int]:
+        """The same of many streams; those that are not there are absent."""
+        with self.database.reading() as connection:
+            found = connection.execute(queries.last_seqs, {"stream_ids": list(stream_ids)})
+            return {stream_id: seq for stream_id, seq in found}
 
     def find(self, event_id: str) -> Event | None:
         with self.database.reading() as connection:

@@ -191,7 +191,7 @@ def test_only_the_page_itself_may_change_something(headers: dict[str, str], trus
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/theme.css", "/assets/index.js", "/gradio_api/queue/data", "/gradio_api/file=/a.png"]
+    "path", ["/", "/theme.css", "/assets/index.js", "/gradio_api/queue/data", "/gradio_api/app_id"]
 )
 def test_what_the_page_needs_stays_open(path: str) -> None:
     assert CLOSED.match(path) is None
@@ -270,7 +270,13 @@ def test_only_the_document_gets_a_head_and_a_cookie() -> None:
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": path, "scheme": "https", "headers": []}
-        document = Document(app, Browsers(Identity(b"key", "source"), "annotator"), [CHAT], lambda *_: b"<ours>")
+        document = Document(
+            app,
+            Browsers(Identity(b"key", "source"), "annotator"),
+            [CHAT],
+            lambda *_: b"<ours>",
+            lambda scripts: b"policy" + scripts.encode(),
+        )
         await document(scope, None, send)  # type: ignore[arg-type]
         return dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent)
 
@@ -278,6 +284,7 @@ def test_only_the_document_gets_a_head_and_a_cookie() -> None:
     assert body == b"<html><head><ours></head>"
     assert headers[b"content-length"] == b"25"
     assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"content-security-policy"] == b"policy"
     assert headers[b"set-cookie"].endswith(b"SameSite=Lax; Secure")
     headers, body = run(get("/other"))
     assert body == b"<html><head></head>"
