@@ -6,7 +6,7 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from labeler.study import Study, parse_study
 
 WAIT = 20.0
 KEYS = itertools.count()
+NewUrl = Callable[[str], str]
 
 
 def study_with(**keys: object) -> Study:
@@ -125,10 +126,12 @@ class Served:
 
 
 @contextmanager
-def api_over(folder: Path, limiter: Limiter = unlimited, **keys: object) -> Iterator[Served]:
+def api_over(place: Path | str, limiter: Limiter = unlimited, **keys: object) -> Iterator[Served]:
+    """The API over a log: in this folder, or at this database URL."""
+    url = place if isinstance(place, str) else f"sqlite:///{place}/log.db"
     study = study_with(**keys)
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(f"sqlite:///{folder}/log.db"))
+        store = stack.enter_context(Store.open(url))
         intake = Intake(Writing(study, store, {}, clock=utc_now))
         stack.callback(intake.close)
         tokens = Tokens(store, study.name)

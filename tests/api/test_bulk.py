@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.api.conftest import FrontEnd, Served, api_over
+from tests.api.conftest import FrontEnd, NewUrl, Served, api_over
 
 
 def story(name: str) -> list[dict[str, Any]]:
@@ -54,14 +54,15 @@ def test_a_whole_conversation_is_told_in_one_call(served: Served, theirs: FrontE
     assert served.kinds(conversation)[-1] == "compared"
 
 
-def test_told_again_it_changes_nothing_and_answers_alike_even_after_a_restart(tmp_path: Path) -> None:
+def test_told_again_it_changes_nothing_and_answers_alike_even_after_a_restart(new_url: NewUrl) -> None:
     gestures = story("again")
-    with api_over(tmp_path) as served:
+    url = new_url("told")
+    with api_over(url) as served:
         theirs = served.front_end()
         outcomes = told(theirs, gestures)
         assert told(theirs, gestures) == outcomes
         before = served.store.position()
-    with api_over(tmp_path) as served:
+    with api_over(url) as served:
         again = FrontEnd(served.address, theirs.token, served.http)
         assert told(again, gestures) == outcomes
         assert served.store.position() == before
@@ -126,8 +127,9 @@ def test_the_same_call_from_many_at_once_is_stored_once(served: Served, theirs: 
     assert served.store.position() == before + 9
 
 
-def test_the_same_call_at_two_servers_ends_in_one_conversation(tmp_path: Path) -> None:
-    with api_over(tmp_path) as one, api_over(tmp_path) as two:
+def test_the_same_call_at_two_servers_ends_in_one_conversation(new_url: NewUrl) -> None:
+    url = new_url("told")
+    with api_over(url) as one, api_over(url) as two:
         theirs = one.front_end()
         ends = (theirs, FrontEnd(two.address, theirs.token, two.http))
         for number in range(5):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import FrontEnd, Served, api_over
+from tests.api.conftest import FrontEnd, NewUrl, Served, api_over
 
 USED = (409, "That key was used for another gesture. Make a new key for a new gesture.")
 
@@ -57,15 +57,16 @@ def test_every_gesture_told_again_is_stored_once_and_answered_alike(served: Serv
     assert served.store.position() == before
 
 
-def test_and_so_it_is_after_a_restart(tmp_path: Path) -> None:
-    with api_over(tmp_path) as served:
+def test_and_so_it_is_after_a_restart(new_url: NewUrl) -> None:
+    url = new_url("told")
+    with api_over(url) as served:
         theirs = served.front_end()
         begun = theirs.tell("conversations", {"annotator": "ann", "language": "en"}, key="begin-it")
         conversation = begun["conversation_id"]
         question, answer = theirs.asked(conversation), theirs.answered(conversation)
         told = tell_all(theirs, conversation, question, answer)
         before = served.store.position()
-    with api_over(tmp_path) as served:
+    with api_over(url) as served:
         again = FrontEnd(served.address, theirs.token, served.http)
         assert again.tell("conversations", {"annotator": "ann", "language": "en"}, key="begin-it") == begun
         for noun, said, key, outcome in told:
@@ -134,8 +135,9 @@ def test_many_deliveries_at_once_are_one(served: Served, theirs: FrontEnd) -> No
     assert served.store.position() == before + 20
 
 
-def test_two_servers_on_one_log_store_a_key_once(tmp_path: Path) -> None:
-    with api_over(tmp_path) as one, api_over(tmp_path) as two:
+def test_two_servers_on_one_log_store_a_key_once(new_url: NewUrl) -> None:
+    url = new_url("told")
+    with api_over(url) as one, api_over(url) as two:
         theirs = one.front_end()
         also = FrontEnd(two.address, theirs.token, two.http)
         conversation, _, answer = theirs.exchange()
@@ -155,8 +157,9 @@ def test_two_servers_on_one_log_store_a_key_once(tmp_path: Path) -> None:
         assert one.kinds(conversation).count("vote_cast") == 1
 
 
-def test_what_another_server_stored_is_seen_before_anything_is_refused(tmp_path: Path) -> None:
-    with api_over(tmp_path) as one, api_over(tmp_path) as two:
+def test_what_another_server_stored_is_seen_before_anything_is_refused(new_url: NewUrl) -> None:
+    url = new_url("told")
+    with api_over(url) as one, api_over(url) as two:
         theirs = one.front_end()
         also = FrontEnd(two.address, theirs.token, two.http)
         conversation, _, answer = theirs.exchange()

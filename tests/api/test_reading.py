@@ -10,7 +10,9 @@ from labeler.chat import intake
 from labeler.core.events import NewEvent
 from labeler.core.folding import replay
 from labeler.ids import event_id, new_id
-from tests.api.conftest import FrontEnd, Served, api_over
+from labeler.store import utc_now
+from labeler.store.erasing import erase
+from tests.api.conftest import FrontEnd, NewUrl, Served, api_over
 from tests.stories import told
 
 
@@ -67,11 +69,11 @@ def test_events_are_its_own_in_the_order_of_the_log_whatever_the_page(
 
 
 def test_a_long_stretch_of_other_peoples_events_is_passed_piece_by_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_url: NewUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "WINDOW", 2)
     monkeypatch.setattr(intake, "WINDOWS", 2)
-    with api_over(tmp_path) as served:
+    with api_over(new_url("told")) as served:
         theirs = served.front_end()
         theirs.exchange()
         for number in range(5):
@@ -113,3 +115,21 @@ def test_the_study_says_what_a_front_end_must_know(theirs: FrontEnd) -> None:
         "consent": None,
         "max_message_chars": 20_000,
     }
+
+
+def test_what_was_erased_is_gone_and_does_not_come_back_when_it_is_told_again(tmp_path: Path) -> None:
+    with api_over(tmp_path) as served:
+        theirs = served.front_end()
+        conversation, _, _ = theirs.exchange("ada")
+        said = {"content": "And at dusk?"}
+        theirs.tell("messages", said, conversation, "said-by-ada")
+        annotator = theirs.read(f"/conversations/{conversation}")["annotator_id"]
+    with api_over(tmp_path) as served:
+        erase(served.store, "annotator", annotator, at=utc_now())
+        again = FrontEnd(served.address, theirs.token, served.http)
+        assert again.call("GET", f"/conversations/{conversation}").status_code == 404
+        status, line = again.refused("messages", said, conversation, "said-by-ada")
+        assert (status, line) == (422, "What that gesture stored was erased.")
+        assert again.refused("messages", said, conversation)[0] == 404
+        assert {event["kind"] for event in again.read("/events")["events"]} == {"erased"}
+        assert "dusk" not in str(again.read("/events"))

@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 from labeler.accounts import Tokens
-from labeler.chat import Teller
+from labeler.chat import Intake, Teller, Told, Writing
+from labeler.cli.options import DEFAULT_CONFIG
+from labeler.core.telling import Begun
 from labeler.errors import TokenRefused
-from labeler.store import Store
+from labeler.store import Store, utc_now
+from labeler.study import load_study
 from tests.cli.conftest import Run
 
 TOKEN = re.compile(r"lbl_[A-Za-z0-9_-]{43}\n")
@@ -61,10 +64,18 @@ def test_a_revoked_token_opens_nothing_and_a_renewed_one_something(run: Run, pla
 
 def test_an_annotator_of_a_program_has_an_id_that_other_commands_take(run: Run, place: Path) -> None:
     run("tokens", "add", "theirs")
-    said = run("tokens", "annotator", "theirs", "ada@example.org").out.strip()
+    said = run("tokens", "annotator", "theirs", "ursula@example.org").out.strip()
+    assert "ursula" not in said
     with Store.open(f"sqlite:///{place}/.labeler/tried.db") as store:
-        assert said == Teller(Tokens(store, "tried").named("theirs").token_id).annotator("ada@example.org")
-    assert "ada" not in said
+        teller = Teller(Tokens(store, "tried").named("theirs").token_id)
+        intake = Intake(Writing(load_study(place / DEFAULT_CONFIG), store, {}, clock=utc_now))
+        told = Told(key="begin-it", gesture=Begun(study="tried"), annotator="ursula@example.org")
+        conversation = intake.tell(teller, told).result(10).conversation_id
+        intake.close()
+        assert store.load(conversation)[0].annotator_id == said
+    assert run("exclude", said).code == 0
+    assert run("forget", "--annotator", said).code == 0
+    assert said not in run("stats").out
 
 
 def test_what_cannot_be_done_is_one_line(run: Run, place: Path) -> None:
