@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.model_server import ModelServer
+from tests.nginx import Proxy
 from tests.nursery import QuickServed
 from tests.page.conftest import browser, new_chat, study_of
 from tests.postgres_server import PostgresServer
-from tests.replicas.proxy import Proxy
 from tests.served import Served
 
 __all__ = ["browser", "new_chat"]
@@ -104,7 +104,7 @@ def running(
             server: PostgresServer = request.getfixturevalue("postgres")
             url = server.url(stack.enter_context(server.database()))
         pair = [stack.enter_context(Replica(folder, study, url)) for _ in range(2)]
-        proxy = stack.enter_context(Proxy(folder / "nginx", [one.address for one in pair]))
+        proxy = stack.enter_context(Proxy(folder / "nginx", [one.address.removeprefix("http://") for one in pair]))
         yield Set(list[Served](pair), proxy)
 
 
