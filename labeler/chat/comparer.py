@@ -10,7 +10,7 @@ from itertools import combinations
 from labeler.chat.desk import Receipt
 from labeler.chat.draws import Draws
 from labeler.chat.pairs import NO_PAIR, PairView, pair_view_of
-from labeler.chat.writing import MAX_COMMENT, OTHER_PAGE, Claim, Writing
+from labeler.chat.writing import OTHER_PAGE, Claim, Writing
 from labeler.core import choosing
 from labeler.core.choosing import PairDraw, Verdict
 from labeler.core.conversation import Conversation
@@ -65,7 +65,7 @@ class Comparer:
         self, annotator_id: str, nonce: str, conversation_id: str, message_id: str, verdict: Verdict
     ) -> Future[Receipt]:
         """Choose between the answers to a message. The future resolves after the commit."""
-        self._writing.check_text(verdict.comment, MAX_COMMENT)
+        self._writing.check_comment(verdict.comment)
         reasons = self._writing.known_reasons(verdict.reasons)
         verdict = replace(verdict, reasons=reasons)
         return self._writing.never_conflicting(

@@ -46,11 +46,20 @@ class Consents:
         self._known: dict[str, _Annotator] = {}
         self._lock = threading.Lock()
 
+    def renew(self, consent: Consent | None) -> None:
+        """From now on this is the text to accept; whoever accepted another version is asked again."""
+        self._consent = consent
+
     def needed(self, annotator_id: str) -> Consent | None:
         """The consent text, unless there is none or this annotator has accepted this version."""
-        if self._consent is None or self._annotator(annotator_id).version == self._consent.version:
+        consent = self._consent
+        if consent is None or self._annotator(annotator_id).version == consent.version:
             return None
-        return self._consent
+        return consent
+
+    def at_hand(self, annotator_id: str) -> bool:
+        """Whether ``needed`` answers from memory."""
+        return self._consent is None or annotator_id in self._known
 
     def given(self, annotator_id: str) -> bool:
         """Whether the annotator has accepted any version and not withdrawn it."""
@@ -58,10 +67,11 @@ class Consents:
 
     def give(self, annotator_id: str, nonce: str, version: str) -> None:
         """Store that the annotator accepted the text that was shown; a second time changes nothing."""
-        if self._consent is None or version != self._consent.version:
+        consent = self._consent
+        if consent is None or version != consent.version:
             raise GestureRefused("The consent text has changed. Reload the page and read it again.")
         if self.needed(annotator_id):
-            accepted = ConsentGiven(consent_version=version, text_sha256=text_sha256(self._consent.text))
+            accepted = ConsentGiven(consent_version=version, text_sha256=text_sha256(consent.text))
             self._append(annotator_id, nonce, accepted)
 
     def withdraw(self, annotator_id: str, nonce: str) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from labeler.core.events import ReplyFinished, Status
 from labeler.errors import ModelError, StoreError
 from labeler.models import Answer, ChatModel, Chunk, Sampling
+from labeler.watching import SILENT, Watch
 
 # A server that ignores max_tokens must not write for ever: no tokenizer yields more characters a token than this for
 # long, and no answer a person waits for takes longer.
@@ -34,6 +35,7 @@ class Reply:
     messages: Sequence[Mapping[str, str]]
     sampling: Sampling
     store_end: Callable[[ReplyFinished], None]
+    watch: Watch = SILENT
     lock: threading.Lock = field(default_factory=threading.Lock)
     begun: float = field(default_factory=time.monotonic)
     first_token: float | None = None
@@ -66,8 +68,9 @@ class Reply:
         with self.lock:
             if self.end is not None:
                 return False
-            self.end = self._finished(status, error)
-            return True
+            end = self.end = self._finished(status, error)
+        self.watch.reply_ended(self.model.name, end)
+        return True
 
     def _finished(self, status: Status, error: str | None) -> ReplyFinished:
         last, first = self.last, self.first_token
@@ -135,6 +138,7 @@ class Replies:
             for reply in replies:
                 self._running.setdefault(reply.conversation_id, {})[reply.message_id] = reply
         for reply in replies:
+            reply.watch.reply_began(reply.model.name)
             threading.Thread(target=self._run, args=(reply,), name=f"reply-{reply.message_id}", daemon=True).start()
 
     def stop(self, conversation_id: str) -> None:

@@ -19,6 +19,7 @@ from labeler.chat.consents import Consents
 from labeler.chat.desk import MOVED_ON, Decide, Desk, Gesture, Receipt
 from labeler.chat.replicas import Replicas
 from labeler.chat.replies import Replies, Reply
+from labeler.chat.room import check_room
 from labeler.chat.views import LOST, Elsewhere, Written
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
@@ -81,6 +82,7 @@ class Writing:
         chance: random.Random | None = None,
     ) -> None:
         self.study = study
+        self._reasons = frozenset(study.vote_reasons)
         self.store = store
         self.models = models
         self.ids = ids
@@ -121,6 +123,12 @@ class Writing:
         self.desk.look_again(conversation_id)
         return found
 
+    def renew(self, study: Study) -> None:
+        """Go on with the same study in other words: what begins from now on is checked and begun by those."""
+        self._reasons |= frozenset(study.vote_reasons)  # first: a page that was just loaded offers them
+        self.study = study
+        self.consents.renew(study.consent)
+
     # ── checks ──
 
     def check(self, annotator_id: str, nonce: str) -> None:
@@ -131,14 +139,21 @@ class Writing:
         if self.consents.needed(annotator_id):
             raise ConsentNeeded("Read and accept the consent text first; until then nothing is collected.")
 
-    def check_text(self, text: str, limit: int | None = None) -> None:
-        check_text(text, limit or self.study.max_message_chars)
+    def check_text(self, text: str) -> None:
+        check_text(text, self.study.limits.message_chars)
+
+    def check_rewrite(self, text: str) -> None:
+        check_text(text, self.study.limits.edit_chars)
+
+    def check_comment(self, text: str) -> None:
+        check_text(text, self.study.limits.comment_chars)
 
     def known_reasons(self, reasons: Sequence[str]) -> tuple[str, ...]:
-        """The reasons in the study's own order."""
-        if not set(reasons) <= set(self.study.vote_reasons):
+        """The reasons in the study's own order; behind them those that a page which is still open was loaded with."""
+        if not set(reasons) <= self._reasons:
             raise GestureRefused("That reason is not one of this study's. Reload the page.")
-        return tuple(reason for reason in self.study.vote_reasons if reason in reasons)
+        own = tuple(reason for reason in self.study.vote_reasons if reason in reasons)
+        return own + tuple(sorted(set(reasons) - set(own)))
 
     def repeated(self, annotator_id: str, claim: Claim) -> str:
         """The conversation in which this very gesture was stored before, or an empty string."""
@@ -150,7 +165,7 @@ class Writing:
 
     def never_conflicting(self, annotator_id: str, nonce: str, conversation_id: str, decide: Decide) -> Future[Receipt]:
         self.check(annotator_id, nonce)
-        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, decide))
+        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, self._with_room(decide)))
         receipt: Future[Receipt] = Future()
         receipt.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
 
@@ -164,6 +179,14 @@ class Writing:
 
         appended.add_done_callback(settle)
         return receipt
+
+    def _with_room(self, decide: Decide) -> Decide:
+        def decided(conversation: Conversation) -> list[Payload]:
+            payloads = decide(conversation)
+            check_room(conversation, payloads, self.study.limits)
+            return payloads
+
+        return decided
 
     # ── turns and replies ──
 
@@ -179,8 +202,9 @@ class Writing:
         def checked(conversation: Conversation) -> list[Payload]:
             if conversation.turn_seq != claim.turn_seq:
                 raise SeqConflict(MOVED_ON)
-            return decide(conversation)
+            return roomy(conversation)
 
+        roomy = self._with_room(decide)
         with self.desk.owned(annotator_id, claim.conversation_id):
             pass  # nobody holds up what is somebody else's
         with self._turned(claim.conversation_id):
@@ -216,12 +240,11 @@ class Writing:
 
     def _answered_now(self, conversation_id: str) -> bool:
         """Whether the log has answers there whose end it has not."""
-        self.desk.look_again(conversation_id)
-        try:
-            with self.desk.owned(self.desk.owner(conversation_id), conversation_id) as conversation:
-                return bool(_unfinished(conversation))
-        except NotFound:
+        owner = self.desk.owner(conversation_id)
+        if owner is None:
             return False
+        with self.desk.owned(owner, conversation_id) as conversation:
+            return bool(_unfinished(conversation))
 
     @contextmanager
     def _turned(self, conversation_id: str) -> Iterator[None]:
@@ -262,34 +285,36 @@ class Writing:
             messages=messages,
             sampling=model.sampling(seed=int(started.sampling["seed"])),
             store_end=store_end,
+            watch=self.store.watch,
         )
 
     def _store_end(self, conversation_id: str, end: ReplyFinished) -> None:
         """Store how a reply ended, once, whoever says so; what was erased meanwhile has no end."""
-
-        def decide(conversation: Conversation) -> list[Payload]:
-            return gestures.finish(conversation, end)
-
-        self.desk.look_again(conversation_id)
+        owner = self.desk.owner(conversation_id)
+        if owner is None:
+            return
+        gesture = Gesture(
+            owner, f"end:{end.message_id}", conversation_id, lambda conversation: gestures.finish(conversation, end)
+        )
         with suppress(NotFound):
-            owner = self.desk.owner(conversation_id)
-            self.desk.append(Gesture(owner, f"end:{end.message_id}", conversation_id, decide)).result()
+            self.desk.append(gesture).result()
 
     def _let_go(self, conversation_id: str) -> None:
         self.replicas.let_go(conversation_id)
 
     def _end_lost(self, conversation_id: str, texts: Texts) -> None:
         """End what a dead replica was writing."""
-        self.desk.look_again(conversation_id)
-        try:
-            with self.desk.owned(self.desk.owner(conversation_id), conversation_id) as conversation:
-                lost = _unfinished(conversation)
-        except NotFound:  # it was erased
+        owner = self.desk.owner(conversation_id)
+        if owner is None:
             return
-        for message_id in lost:
-            content = texts.get(message_id, "")
-            end = ReplyFinished(message_id=message_id, content=content, status="failed", error=LOST)
-            self._store_end(conversation_id, end)
+        with suppress(NotFound):
+            with self.desk.owned(owner, conversation_id) as conversation:
+                lost = _unfinished(conversation)
+            for message_id in lost:
+                end = ReplyFinished(
+                    message_id=message_id, content=texts.get(message_id, ""), status="failed", error=LOST
+                )
+                self._store_end(conversation_id, end)
 
 
 def _unfinished(conversation: Conversation) -> list[str]:
@@ -313,6 +338,8 @@ def draw_of(model: ChatModel, message_id: str, sampling: Sampling, system_prompt
 def check_text(text: str, most: int) -> None:
     if len(text) > most:
         raise GestureRefused(f"That is too long: {len(text):,} characters, at most {most:,} fit.")
+    if "\0" in text:
+        raise GestureRefused("That text holds a NUL character. Leave it out.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

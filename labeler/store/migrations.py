@@ -266,6 +266,26 @@ def m009_replicas(connection: Connection) -> None:
     )
 
 
+@step
+def m010_tokens(connection: Connection) -> None:
+    """Which programs may use the API: see ``tokens.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE tokens (
+            token_id TEXT NOT NULL PRIMARY KEY,
+            study TEXT NOT NULL,
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            made_at TEXT NOT NULL,
+            until TEXT,
+            revoked_at TEXT,
+            UNIQUE (study, name)
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def steps_of(database: Database) -> Sequence[Migration]:
     """The steps of a database of this kind."""
     with database.reading() as connection:

@@ -184,3 +184,22 @@ _REPLICAS_P002 = (
     "CREATE INDEX ix_answering_replica ON answering (replica)",
     'CREATE TABLE keys (name TEXT COLLATE "C" PRIMARY KEY, mark TEXT NOT NULL)',
 )
+
+
+@step
+def p003_tokens(connection: Connection) -> None:
+    """As ``m010_tokens``."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE tokens (
+            token_id TEXT COLLATE "C" PRIMARY KEY,
+            study TEXT COLLATE "C" NOT NULL,
+            name TEXT COLLATE "C" NOT NULL,
+            digest TEXT COLLATE "C" NOT NULL UNIQUE,
+            made_at TEXT COLLATE "C" NOT NULL,
+            until TEXT COLLATE "C",
+            revoked_at TEXT COLLATE "C",
+            UNIQUE (study, name)
+        )
+        """
+    )

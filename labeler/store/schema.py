@@ -185,6 +185,20 @@ ended_sessions = Table(
     sqlite_with_rowid=False,
 )
 
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("study", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("made_at", Text, nullable=False),
+    Column("until", Text),
+    Column("revoked_at", Text),
+    UniqueConstraint("study", "name"),
+    sqlite_with_rowid=False,
+)
+
 projections = Table(
     "projections",
     metadata,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labeler.app import cookie_secret, is_loopback, serve
+from labeler.app import Serving, cookie_secret, is_loopback, serve
 from labeler.errors import LabelerError
 from labeler.store import utc_now
 from labeler.study import parse_study
@@ -43,7 +43,7 @@ def test_a_second_start_on_the_same_port_is_refused_with_one_line(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(LabelerError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve(parse_study(study_of(model)), host="127.0.0.1", port=port)
+            serve(parse_study(study_of(model)), Serving("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.7", "::", "labeler.example"])
