@@ -18,11 +18,14 @@ from labeler.errors import LogError
 from labeler.store.dialects import on_postgresql
 from labeler.store.rows import COLUMNS
 from labeler.store.schema import (
+    answering,
     conversations,
     events,
+    keys,
     metadata,
     migrations,
     projections,
+    replicas,
     review_items,
     review_words,
     summary_parts,
@@ -31,7 +34,7 @@ from labeler.store.schema import (
 )
 from labeler.store.transfer import line_of
 
-# Made by opening a database, or from the log when they are asked for. Every other table is kept.
+# Made by opening a database or serving it, or from the log when they are asked for. Every other table is kept.
 DERIVED_TABLES = frozenset(
     table.name
     for table in (
@@ -43,6 +46,9 @@ DERIVED_TABLES = frozenset(
         review_words,
         summary_parts,
         summary_sums,
+        replicas,
+        answering,
+        keys,
     )
 )
 ROWS_AT_ONCE = 1000

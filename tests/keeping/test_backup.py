@@ -11,6 +11,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,11 +22,13 @@ from labeler.store import Store
 from labeler.store.archive import Archive
 from labeler.store.index import differences
 from labeler.store.kept import DERIVED_TABLES, kept_tables
+from labeler.store.positions import settle
 from labeler.store.schema import accounts, metadata
 from labeler.store.transfer import dump
 from labeler.store.verify import verify_log
 from tests.histories import histories
 from tests.keeping import a_log, a_row, beside, fill, rows_of, state_of
+from tests.postgres_server import PostgresServer
 from tests.store.conftest import Place
 from tests.store.made import made
 from tests.stories import told
@@ -376,3 +379,26 @@ def test_a_restore_that_is_killed_leaves_an_empty_database_that_takes_another(
     with place.open() as store:
         assert store.position() == 1
         assert restore(store, path).position == store.position() > 1
+
+
+@pytest.mark.parametrize("ends", ["committed", "rolled back"])
+def test_what_was_acknowledged_before_is_in_a_backup_though_an_older_transaction_was_open(
+    postgres: PostgresServer, tmp_path: Path, ends: str
+) -> None:
+    """Until that ends, what was stored after it began has no position."""
+    with (
+        postgres.database() as name,
+        Store.open(postgres.url(name)) as store,
+        psycopg.connect(host="127.0.0.1", port=postgres.port, user="postgres", dbname=name) as slow,
+    ):
+        slow.execute("INSERT INTO accounts VALUES ('slow', 'slow', 'admin', 'then', NULL, NULL, false, 0, 0, NULL)")
+        store.append(told().asks("Why?").events)
+        assert store.position() == 1
+        with pytest.raises(StoreError, match=r"another program keeps a transaction open.*; end it and run this again"):
+            settle(store.database, 0.2)
+        ending = threading.Timer(0.5, slow.commit if ends == "committed" else slow.rollback)
+        ending.start()
+        manifest = backup(store, tmp_path / "b.zip").manifest
+        ending.join()
+        assert manifest.position == 1 + len(told().asks("Why?").events)
+        assert manifest.tables["accounts"].rows == (1 if ends == "committed" else 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labeler.core.events import ConsentGiven, NewEvent
 from labeler.errors import LogError, StoreError
 from labeler.keeping import migrate
 from labeler.store import Store
@@ -57,33 +58,38 @@ def test_a_database_that_is_not_empty_is_refused_and_left_as_it_is(place: Place,
         assert state_of(new) == before
 
 
+def consented(annotator: str, number: int) -> NewEvent:
+    payload = ConsentGiven(consent_version=f"{number}", text_sha256="0" * 64)
+    return made(f"{annotator}-{number}", annotator, number, payload=payload, annotator=annotator)
+
+
 @contextmanager
-def somebody_votes(place: Place) -> Iterator[None]:
+def somebody_gives(place: Place) -> Iterator[None]:
     """Somebody else's gestures arrive, one after the other, as long as this lasts; one is there when it begins."""
     ended, begun = threading.Event(), threading.Event()
 
-    def votes() -> None:
+    def give() -> None:
         with place.open() as store:
             number = 0
             while not ended.is_set():
                 number += 1
-                store.append([made(f"late-{number}", "late", number)])
+                store.append([consented("late", number)])
                 begun.set()
 
-    voter = threading.Thread(target=votes)
-    voter.start()
+    giver = threading.Thread(target=give)
+    giver.start()
     begun.wait(10)
     try:
         yield
     finally:
         ended.set()
-        voter.join()
+        giver.join()
 
 
 def test_nothing_is_moved_while_somebody_writes_to_the_old_database(place: Place, other_place: Place) -> None:
     with place.open() as old, other_place.open() as new:
-        old.extend([made(f"e{number}", "c1", number)] for number in range(1, 2001))
-        with somebody_votes(place), pytest.raises(StoreError, match="is being written to: it was copied at position"):
+        old.extend([consented("ann", number)] for number in range(1, 2001))
+        with somebody_gives(place), pytest.raises(StoreError, match="is being written to: it was copied at position"):
             migrate(old, new)
         assert new.position() == 1
 

@@ -20,12 +20,12 @@ from playwright.sync_api import expect
 from labeler.core.events import ReplyFinished
 from labeler.ids import event_id, new_id
 from labeler.store import Store
-from labeler.store.answering import answering_in
+from labeler.store.answering import answering_by, answering_in, replicas_seen
 from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
 from tests.page.conftest import NewChat
 from tests.page.visitor import Visitor
-from tests.replicas.conftest import Set, alive, boot_of, eventually
+from tests.replicas.conftest import Set, eventually
 from tests.served import Served
 
 GOES_ON_MS = 40_000
@@ -38,15 +38,17 @@ def visitor(replicas: Set) -> Iterator[Visitor]:
         yield visitor
 
 
-def cookie_of(visitor: Visitor) -> str:
-    return f"{visitor.cookie.name}={visitor.cookie.value}"
+def own_cookie(visitor: Visitor) -> tuple[str, str]:
+    """Labeler's own, not the proxy's."""
+    [own] = [(one.name, str(one.value)) for one in visitor.http.cookies.jar if one.name != "labeler_route"]
+    return own
 
 
 def at(visitor: Visitor, served: Served) -> Visitor:
     """The same annotator, at a replica without the proxy."""
     other = Visitor(served)
     other.http.cookies.clear()
-    other.http.cookies.set(str(visitor.cookie.name), str(visitor.cookie.value))
+    other.http.cookies.set(*own_cookie(visitor))
     other.conversation, other.answer = visitor.conversation, visitor.answer
     return other
 
@@ -71,6 +73,12 @@ def writer(replicas: Set, conversation: str) -> Served:
     return replicas.serving(found.replica)
 
 
+def answering_now(replicas: Set) -> list[str]:
+    """The conversations in which anybody writes."""
+    with closing(Store.open(replicas.database)) as store:
+        return [one.conversation_id for replica in replicas_seen(store) for one in answering_by(store, replica.id)]
+
+
 def sound(replicas: Set) -> None:
     with closing(Store.open(replicas.database)) as store:
         assert verify_log(store).problems == ()
@@ -83,8 +91,7 @@ def test_a_browser_stays_with_one_replica_and_browsers_are_spread(replicas: Set)
     boots = Counter()
     for _ in range(16):
         with closing(Visitor(replicas)) as visitor:  # type: ignore[arg-type]
-            cookies = "; ".join(f"{one.name}={one.value}" for one in visitor.http.cookies.jar)
-            seen = {boot_of(replicas.address, cookies) for _ in range(5)}
+            seen = {visitor.http.get("/api/alive").json()["boot"] for _ in range(5)}
             assert len(seen) == 1
             boots.update(seen)
     assert len(boots) == 2
@@ -92,7 +99,7 @@ def test_a_browser_stays_with_one_replica_and_browsers_are_spread(replicas: Set)
 
 def test_a_cookie_of_one_replica_is_good_at_the_other(replicas: Set, visitor: Visitor) -> None:
     known = [
-        httpx.get(f"{one.address}/api/alive", headers={"cookie": cookie_of(visitor)}).json()["annotator"]
+        httpx.get(f"{one.address}/api/alive", headers={"cookie": "=".join(own_cookie(visitor))}).json()["annotator"]
         for one in replicas.replicas
     ]
     assert known[0]
@@ -202,26 +209,26 @@ def posted(visitor: Visitor, gesture: dict[str, Any]) -> bool:
 
 
 def test_a_replica_that_hangs_is_left_and_ends_nothing_twice_when_it_wakes(
-    replicas: Set, visitor: Visitor, model: ModelServer
+    replicas: Set, new_chat: NewChat, model: ModelServer
 ) -> None:
-    first, second = replicas.replicas
-    with closing(at(visitor, first)) as here, closing(at(visitor, second)) as there, ThreadPoolExecutor(1) as pool:
-        pool.submit(here.say, "say: One two three\ngate: hung 2")
-        eventually(lambda: bool(there.http.get("/api/me").json()["conversations"]))
-        conversation = there.http.get("/api/me").json()["conversations"][0]["id"]
-        time.sleep(1.5)
-        assert first.process is not None
-        first.process.send_signal(signal.SIGSTOP)
-        try:
-            eventually(lambda: bool(ends(replicas, conversation)), seconds=60)
-        finally:
-            first.process.send_signal(signal.SIGCONT)
-        model.release("hung")
-        shown = there.call({"kind": "open", "nonce": new_id(), "conversation": conversation})
-        assert not view_in(shown)["running"]
-    [end] = ends(replicas, conversation)
+    chat = new_chat(replicas)
+    chat.send("say: One two three\ngate: hung 2", wait=False)
+    expect(chat.answers.last).to_contain_text("One two")
+    time.sleep(1.5)
+    hanging = writer(replicas, chat.conversation_id())
+    assert hanging.process is not None
+    hanging.process.send_signal(signal.SIGSTOP)
+    try:
+        expect(chat.page.locator("#save-details")).to_contain_text("cannot be reached", timeout=GOES_ON_MS)
+        expect(chat.answers.last).to_contain_text("The server stopped while", timeout=GOES_ON_MS)
+    finally:
+        hanging.process.send_signal(signal.SIGCONT)
+    model.release("hung")
+    eventually(lambda: answering_now(replicas) == [])
+    [end] = ends(replicas, chat.conversation_id())
     assert (end.status, end.content) == ("failed", "One two")
-    eventually(lambda: alive(first))
+    chat.ready().send("say: Four")
+    expect(chat.answers.last).to_contain_text("Four")
     sound(replicas)
 
 
