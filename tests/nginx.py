@@ -15,6 +15,7 @@ from typing import Self
 
 CONFIG = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 START_SECONDS = 20.0
+_USER = "user root;" if os.geteuid() == 0 else ""  # else its workers become nobody, who may not write here
 
 
 def nginx() -> str:
@@ -60,7 +61,17 @@ class Proxy:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "nginx.conf"
         config.write_text(configured(self.folder, self.port, self._pages), encoding="utf-8")
-        command = [nginx(), "-p", self.folder, "-c", config, "-e", self.folder / "error.log", "-g", "daemon off;"]
+        command = [
+            nginx(),
+            "-p",
+            self.folder,
+            "-c",
+            config,
+            "-e",
+            self.folder / "error.log",
+            "-g",
+            f"daemon off; {_USER}",
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
         while not _listens(self.port):

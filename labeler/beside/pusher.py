@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labeler.errors import LabelerError
+from labeler.journal import Journal, journaling
 from labeler.parents import end_with_parent
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.study import Study
 from labeler.terminal import say
 
@@ -87,6 +88,15 @@ def _push(study: Study, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page, which tells us
     end_with_parent()
     os.nice(NICENESS)
+    journal = Journal(study.log, sys.stderr, utc_now)
+    try:
+        with journaling(journal, debug="LABELER_DEBUG" in environ):
+            _keep_pushing(study, environ)
+    finally:
+        journal.close()
+
+
+def _keep_pushing(study: Study, environ: Mapping[str, str]) -> None:
     # What exports and pushes need takes seconds and a hundred megabytes that the page itself can do without.
     from labeler.export.crews import in_process  # noqa: PLC0415
     from labeler.export.keys import pseudonym_key  # noqa: PLC0415

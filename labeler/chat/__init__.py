@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from labeler.chat.comparer import Comparer
 from labeler.chat.desk import Receipt
+from labeler.chat.intake import Intake
 from labeler.chat.overseer import Count, Counting, Excluded, Overseer, Oversight
 from labeler.chat.pairs import PairShown, PairView
+from labeler.chat.readings import Page, Reading
 from labeler.chat.recorder import LISTED, Recorder
 from labeler.chat.reviewer import Opinion, Reviewer, Task
+from labeler.chat.tellers import Outcome, Teller, Told
 from labeler.chat.views import Listed, Progress, Shown, View
 from labeler.chat.writing import MAX_COMMENT, Claim, Writing
 
@@ -19,18 +22,24 @@ __all__ = [
     "Count",
     "Counting",
     "Excluded",
+    "Intake",
     "Listed",
     "Opinion",
+    "Outcome",
     "Overseer",
     "Oversight",
+    "Page",
     "PairShown",
     "PairView",
     "Progress",
+    "Reading",
     "Receipt",
     "Recorder",
     "Reviewer",
     "Shown",
     "Task",
+    "Teller",
+    "Told",
     "View",
     "Writing",
 ]

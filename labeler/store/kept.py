@@ -23,6 +23,7 @@ from labeler.store.schema import (
     metadata,
     migrations,
     projections,
+    replicas,
     review_items,
     review_words,
     summary_parts,
@@ -31,7 +32,7 @@ from labeler.store.schema import (
 )
 from labeler.store.transfer import line_of
 
-# Made by opening a database, or from the log when they are asked for. Every other table is kept.
+# Made by opening a database, by those who serve it, or from the log when they are asked for. Every other table is kept.
 DERIVED_TABLES = frozenset(
     table.name
     for table in (
@@ -39,6 +40,7 @@ DERIVED_TABLES = frozenset(
         conversations,
         touches,
         projections,
+        replicas,
         review_items,
         review_words,
         summary_parts,
