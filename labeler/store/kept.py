@@ -42,6 +42,7 @@ DERIVED_TABLES = frozenset(
         conversations,
         touches,
         projections,
+        replicas,
         review_items,
         review_words,
         summary_parts,
