@@ -49,7 +49,7 @@ class _Open:
 class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
-    ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
+    ``tries`` is how often it is decided, anew when another append came first or one before it failed.
     ``owner`` is whose conversation it is, where it is not the annotator's own.
     """
 

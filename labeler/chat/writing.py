@@ -147,7 +147,8 @@ class Writing:
         with self.replies.announced(claim.conversation_id) as free:
             if not free:
                 raise GestureRefused(BUSY)
-            gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked, tries=1)
+            # Decided again, it still sees whether the tip has moved: what came first, or failed, may have been a vote.
+            gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked)
             self._start_replies(self.desk.append(gesture).result())
 
     def draw_from(self, model: ChatModel, system_prompt: str | None) -> gestures.Draw:
