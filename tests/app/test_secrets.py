@@ -62,7 +62,7 @@ def test_no_secret_is_in_any_page_answer_log_database_or_package(tmp_path: Path)
             said = [visitor.http.get(path).text + str(visitor.http.get(path).headers) for path in paths]
             said += [visitor.http.post(path, json={"a": 1}).text for path in paths]
             said += [json.dumps(visitor.call({"kind": "open", "conversation": visitor.conversation, "nonce": "n" * 8}))]
-            assert served.terminate() == 0
+            assert served.terminate(60) == 0
         said += [command(served, "export"), command(served, "stats"), command(served, "verify"), *served.errors]
     cookie_secret = (tmp_path / ".labeler" / "secret").read_bytes()
     told = "\n".join(said).encode() + everything_below(tmp_path)

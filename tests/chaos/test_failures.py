@@ -103,7 +103,7 @@ def test_sigterm_while_eight_people_vote_ends_well_and_every_acknowledged_vote_i
             thread.start()
         while chaos._acknowledged() < 200:
             assert voting[0].is_alive()
-        assert chaos.server.terminate() == 0
+        assert chaos.server.terminate(60) == 0
         stop.set()
         outcome = chaos.compared()
     for thread in voting:

@@ -138,6 +138,6 @@ def test_votes_keep_their_order_though_the_browsers_clock_jumps_back(own: Served
 
 
 def test_the_server_that_met_all_this_ends_well(own: Served) -> None:
-    assert own.terminate() == 0
+    assert own.terminate(60) == 0
     assert "Traceback" not in "".join(own.errors)
     assert Path(own.directory / "log.db").exists()
