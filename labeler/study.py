@@ -196,7 +196,7 @@ class Limits(_Strict):
 
     message_chars: int = Field(20_000, ge=1, le=1_000_000)
     edit_chars: int = Field(40_000, ge=1, le=1_000_000, description="of an answer that is rewritten")
-    comment_chars: int = Field(2_000, ge=1, le=100_000)
+    comment_chars: int = Field(2_000, ge=1, le=4_000)
     conversation_messages: int = Field(500, ge=2, le=100_000, description="answers beside each other included")
     conversation_events: int = Field(10_000, ge=10, le=1_000_000)
     gestures_per_minute: int | None = Field(300, ge=1, description="votes, reasons and choices of one annotator")

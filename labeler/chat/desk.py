@@ -51,9 +51,9 @@ class _Open:
 class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
-    ``tries`` is how often it is decided when another process appends first; what must not be decided on another state
-    than was seen sees to that itself. ``owner`` is whose conversation it is, where it is not the annotator's own;
-    ``scope`` is in whose name the nonce is unique, where that is not the annotator's.
+    ``tries`` is how often it is decided, anew when another append came first or one before it failed; what must not be
+    decided on another state than was seen sees to that itself. ``owner`` is whose conversation it is, where it is not
+    the annotator's own; ``scope`` is in whose name the nonce is unique, where that is not the annotator's.
     """
 
     annotator_id: str

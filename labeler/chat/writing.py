@@ -208,6 +208,7 @@ class Writing:
         with self.desk.owned(annotator_id, claim.conversation_id):
             pass  # nobody holds up what is somebody else's
         with self._turned(claim.conversation_id):
+            # Decided again, it still sees whether the tip has moved: what came first, or failed, may have been a vote.
             gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked)
             self._start_replies(self.desk.append(gesture).result())
 

@@ -220,7 +220,6 @@ def _wrap(app: FastAPI, cases: Cases, recognizer: Recognizer, heads: _Heads, doo
     app.add_middleware(
         Tabs,
         handlers=doors.handlers,
-        limit=limits.body_bytes,
         own=Seats(limits.streams),
         shared=Seats(limits.address_streams),
         unlimited=doors.unlimited,

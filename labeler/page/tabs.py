@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlencode
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from labeler.doors import Network, address_of, whole_body
+from labeler.doors import Network, address_of
 from labeler.errors import GestureRefused
 from labeler.page.crowds import too_much
 from labeler.page.recognition import visitor_in
@@ -40,14 +40,12 @@ class Tabs:
 
     Args:
         handlers: the numbers of the handlers that a page has, by the page's path.
-        limit: the longest body, in bytes.
         own, shared: event streams at once, of an annotator and of an address.
         unlimited: the addresses that speak for many.
     """
 
     app: ASGIApp
     handlers: Mapping[str, Set[int]]
-    limit: int
     own: Seats
     shared: Seats
     unlimited: tuple[Network, ...] = ()
@@ -65,9 +63,8 @@ class Tabs:
         if scope["method"] != "POST":
             await answer(send, 405, "Turns are posted.")
             return
-        body = await whole_body(receive, self.limit)
         try:
-            call = self._call(page, body or b"", who(scope))
+            call = self._call(page, await _body(receive), who(scope))
         except GestureRefused as error:
             await answer(send, 422, str(error))
             return
@@ -159,6 +156,17 @@ def _renamed(scope: Scope, place: re.Match[str], session: str) -> Scope:
         return {**scope, "query_string": urlencode({"session_hash": session}).encode()}
     path = f"{place['page']}gradio_api/heartbeat/{session}"
     return {**scope, "path": path, "raw_path": path.encode()}
+
+
+async def _body(receive: Receive) -> bytes:
+    """All of it: how much that may be, and how long it may take, has been seen to (page/shield.py)."""
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -42,7 +42,6 @@ DERIVED_TABLES = frozenset(
         conversations,
         touches,
         projections,
-        replicas,
         review_items,
         review_words,
         summary_parts,

@@ -10,6 +10,7 @@ import { notice, onSaveAgain, setStatus } from "./status.js";
 import { answers, changed, onChange, page, setView, voteOf } from "./view.js";
 
 const PATIENCE_MS = 15_000;
+const AGAIN_MS = 10_000;
 const STORES = ["send", "retry", "edit", "undo", "clear", "select", "accept_consent", "withdraw_consent", "exclude", "include"];
 const OVERTAKES = ["open", "new", "stop", "clear", "accept_consent", "withdraw_consent"];
 const KEPT = ["send", "edit"]; // they hold words: made again, under the same nonce, by the page's next load
@@ -111,6 +112,13 @@ function askAgain(made) {
   cross(made);
 }
 
+// What the store refused is made again by itself, unless something else has been decided meanwhile.
+function tryAgain(made) {
+  if (unsaved !== made) return;
+  const rewritten = made.kind === "send" && document.querySelector("#box textarea")?.value !== made.text;
+  if (!rewritten && !hindrance(made.kind)) askAgain(made);
+}
+
 // ── what the server says ──
 
 function heard(facts) {
@@ -135,6 +143,7 @@ function settle(echo) {
   if (KEPT.includes(made.kind)) perTab.remove("turn");
   if (STORES.includes(made.kind)) {
     unsaved = echo.again ? made : null;
+    if (echo.again) setTimeout(tryAgain, AGAIN_MS, made);
     setStatus("turn", echo.ok ? "saved" : echo.again ? "lost" : "refused");
   }
   if (!echo.ok) notice(echo.line);
