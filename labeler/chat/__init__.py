@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labeler.chat.comparer import Comparer
 from labeler.chat.desk import Receipt
+from labeler.chat.follower import Chat, Follower, Sight
 from labeler.chat.overseer import Count, Counting, Excluded, Overseer, Oversight
 from labeler.chat.pairs import PairShown, PairView
 from labeler.chat.recorder import LISTED, Recorder
@@ -14,11 +15,13 @@ from labeler.chat.writing import MAX_COMMENT, Claim, Writing
 __all__ = [
     "LISTED",
     "MAX_COMMENT",
+    "Chat",
     "Claim",
     "Comparer",
     "Count",
     "Counting",
     "Excluded",
+    "Follower",
     "Listed",
     "Opinion",
     "Overseer",
@@ -30,6 +33,7 @@ __all__ = [
     "Recorder",
     "Reviewer",
     "Shown",
+    "Sight",
     "Task",
     "View",
     "Writing",
