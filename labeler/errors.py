@@ -12,6 +12,7 @@ LabelerError
 │   └── RoleNeeded        the visitor's role does not allow it
 ├── AccountError          an account cannot be made, changed or found
 │   └── SignInRefused     nobody was signed in
+├── AttachRefused         a foreign chat page cannot be listened to as it must be
 ├── ModelError            a model cannot be started, refused, or died
 ├── PackageError          a package cannot be written or read
 │   └── NewerPackage      a newer labeler made it
@@ -74,6 +75,10 @@ class SignInRefused(AccountError):
     def __init__(self, line: str, retry_in: float | None = None) -> None:
         super().__init__(line)
         self.retry_in = retry_in
+
+
+class AttachRefused(LabelerError):
+    """A foreign chat page cannot be listened to, or not before its own listeners."""
 
 
 class ModelError(LabelerError):

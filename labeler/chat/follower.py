@@ -114,16 +114,15 @@ class Follower:
         self._check(chat, sight.copy)
         copy, place = sight.copy, self._place(sight.copy, index)
         with self._known(chat) as known:
-            if not sight.running and not self._recorded(chat, known, copy, place):
+            if not sight.running and not self._recorded(chat, known, copy, place, copy.said[place].text):
                 known.changed.wait_for(lambda: known.latest > sight.order, REPORT_SECONDS)
             if sight.order >= known.latest:
                 known.latest = sight.order
                 self._sync(chat, known, copy, self._hand(None if sight.running else "complete"))
 
             def decide(conversation: Conversation) -> list[Payload]:
-                if place == len(copy.said) - 1 and not _is_at(conversation, copy, place):
-                    raise GestureRefused(UNENDED)
-                node = following.node_at(conversation, copy, place)
+                line = UNENDED if place == len(copy.said) - 1 else following.MOVED
+                node = following.node_at(conversation, copy, place, line)
                 return gestures.vote(conversation, chat.annotator_id, node.id, value)
 
             self._append(chat, known, copy, decide)
@@ -151,7 +150,7 @@ class Follower:
         before = copy.with_text(place, previous).upto(place + 1) if alone and previous else copy.upto(place)
         with self._known(chat) as known:
             self._in_order(known, sight)
-            if not self._recorded(chat, known, copy, place):
+            if not self._recorded(chat, known, before, place, text):
                 self._sync(chat, known, before, self._hand("complete", whole=False))
             self._append(chat, known, before, lambda one: following.edit(one, place, text, self._hand("complete")))
 
@@ -198,13 +197,14 @@ class Follower:
     def _hand(self, ending: Status | None, *, answered: bool = False, whole: bool = True) -> Hand:
         return Hand(ids=self._ids, model=self._model, ending=ending, answered=answered, whole=whole)
 
-    def _recorded(self, chat: Chat, known: _Known, copy: Copy, place: int) -> bool:
-        """Whether what shows in this place is in the log."""
+    def _recorded(self, chat: Chat, known: _Known, copy: Copy, place: int, text: str) -> bool:
+        """Whether the words that show in this place are in the log."""
         conversation_id = self._find(chat, known, copy)
         if conversation_id is None:
             return False
         with self._desk.owned(chat.annotator_id, conversation_id) as conversation:
-            return _is_at(conversation, copy, place)
+            path = shown(conversation)
+            return place < len(path) and path[place].content == text
 
     def _sync(self, chat: Chat, known: _Known, copy: Copy, hand: Hand) -> None:
         conversation_id = self._find(chat, known, copy)
@@ -271,17 +271,8 @@ class Follower:
             yield known
 
 
-def _is_at(conversation: Conversation, copy: Copy, place: int) -> bool:
-    path = shown(conversation)
-    said = copy.said[place]
-    return place < len(path) and (path[place].role, path[place].content) == (said.role, said.text)
-
-
 def _stored(submitted: Future[list[Event]]) -> None:
     try:
         submitted.result(COMMIT_SECONDS)
     except TimeoutError as error:
         raise StoreError(f"The database took more than {COMMIT_SECONDS:.0f} seconds.") from error
-
-
-

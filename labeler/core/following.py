@@ -193,19 +193,19 @@ def started(
 # ── gestures, on a conversation that shows what the copy shows ──
 
 
-def node_at(conversation: Conversation, copy: Copy, place: int | None) -> Message:
+def node_at(conversation: Conversation, copy: Copy, place: int, line: str = MOVED) -> Message:
     """The message in this place of the copy.
 
     Raises:
-        GestureRefused: another one stands there, or none.
+        GestureRefused: with the line, if another one stands there, or none.
     """
     path = shown(conversation)
-    if place is None or place >= len(path) or not _alike(path[place], copy.said[place]):
-        raise GestureRefused(MOVED)
+    if place >= len(path) or not _alike(path[place], copy.said[place]):
+        raise GestureRefused(line)
     return path[place]
 
 
-def retry(conversation: Conversation, copy: Copy, place: int | None, hand: Hand) -> list[Payload]:
+def retry(conversation: Conversation, copy: Copy, place: int, hand: Hand) -> list[Payload]:
     """The page is about to answer the message in this place again."""
     asked = node_at(conversation, copy, place)
     if asked.role != "user":
@@ -220,7 +220,7 @@ def retry(conversation: Conversation, copy: Copy, place: int | None, hand: Hand)
     return [*payloads, started(hand, asked.id, system, retries=answer.id if answer else None)]
 
 
-def undo(conversation: Conversation, copy: Copy, place: int | None) -> list[Payload]:
+def undo(conversation: Conversation, copy: Copy, place: int) -> list[Payload]:
     """The message in this place, and all that follows, is taken back."""
     message = node_at(conversation, copy, place)
     if message.role != "user":
@@ -233,10 +233,10 @@ def undone(message: Message, path: Sequence[Message]) -> TurnUndone:
     return TurnUndone(message_id=message.id, answer_id=last.id if last.role == "assistant" else None)
 
 
-def edit(conversation: Conversation, place: int | None, text: str, hand: Hand) -> list[Payload]:
+def edit(conversation: Conversation, place: int, text: str, hand: Hand) -> list[Payload]:
     """The message or answer in this place now has other words; ``text`` is all of it."""
     path = shown(conversation)
-    if place is None or place >= len(path):
+    if place >= len(path):
         raise GestureRefused(MOVED)
     old = path[place]
     if old.role == "assistant":
