@@ -20,7 +20,7 @@ from labeler.study import Study, load_study
 STUDY = Path("configs/local.yaml")
 
 _LOCK = threading.Lock()
-_LOGS: dict[str, Store] = {}
+_LOGS: dict[tuple[str, Path], Store] = {}
 
 
 def attach(
@@ -60,8 +60,9 @@ def attach(
 def _log(url: str) -> Store:
     """A log, opened once in a process and closed at its end."""
     with _LOCK:
-        store = _LOGS.get(url)
+        key = url, Path.cwd()  # a URL may name a file from here
+        store = _LOGS.get(key)
         if store is None:
-            store = _LOGS[url] = Store.open(url)
+            store = _LOGS[key] = Store.open(url)
             atexit.register(store.close)
         return store

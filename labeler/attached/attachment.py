@@ -1,28 +1,23 @@
-"""One chat that is listened to: our listeners, what they are told, and what the person is told when it fails."""
+"""Our listeners at one chat of an app: before its own where a gesture is concerned, after it where an answer ends."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from gradio.context import Context
+from gradio.events import EventListenerMethod
+
+from labeler.attached.hearing import Hearing
 from labeler.attached.order import Target, prove_first, put_first
 from labeler.attached.people import KEEP, People
-from labeler.attached.wiring import Listener, begins_with, hears, inside, last_writers, page_of, running, writes
-from labeler.chat import Chat, Follower, Sight
-from labeler.core.copies import copy_of, text_of
-from labeler.core.events import Status
-from labeler.errors import AttachRefused, GestureRefused, LabelerError
+from labeler.attached.wiring import Listener, Page, begins_with, hears, inside, last_writers, page_of, running, writes
+from labeler.chat import Follower
+from labeler.errors import AttachRefused
 from labeler.page.toolkit import gr
 
-_LOG = logging.getLogger(__name__)
-
-# Moments of one browser: two that are sent together may arrive in any order.
+# What is sent together may arrive in any order, so a browser says when it was.
 IN_ORDER = "(chat, session) => [chat, session, performance.timeOrigin + performance.now()]"
 QUIET: dict[str, Any] = {
     "queue": False,
@@ -30,279 +25,166 @@ QUIET: dict[str, Any] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-KNOWN_TABS = 20_000
-LONGEST_SESSION = 256
+OUTCOMES = {"success": "trigger_only_on_success", "failure": "trigger_only_on_failure"}
+# The other gestures are listened to where the app has them: a button that does nothing is worse than none.
+ALWAYS = ("like", "clear")
 
-UNREADABLE = "That gesture cannot be read, so it was not recorded."
-NOBODY = "This was not recorded: nobody can tell who you are. Allow cookies for this page and reload it."
-OTHER_OPTION = "Only likes and dislikes are recorded."
-LOST = "This was not recorded, through no fault of yours."
-
-Told = tuple[int, str]
-"""A line for the person; the number tells it from the same line before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A gesture as it arrived."""
-
-    chat: Chat
-    sight: Sight
-    facts: dict[str, Any]
-
-    @property
-    def index(self) -> int:
-        index = self.facts.get("index")
-        if not isinstance(index, int) or isinstance(index, bool):
-            raise GestureRefused(UNREADABLE)
-        return index
+_ATTACHED = "_labeler_attachment"
 
 
 class Attachment:
-    """Puts listeners to a chatbot of an app, before the app's own.
+    """A chat that is listened to.
 
     Args:
-        session: the app's own component that names a chat; None: every opened page is a chat.
+        session: the app's own component that names a chat; None: every opened page is a chat of its own.
 
     Raises:
         AttachRefused: it cannot be listened to.
     """
 
     def __init__(self, chatbot: gr.Chatbot, follower: Follower, people: People, session: Any = None) -> None:
-        self.chatbot = chatbot
-        self._follower = follower
-        self._people = people
-        self._page = page_of(chatbot)
-        if getattr(chatbot, "_labeler", None) is not None:
+        if hasattr(chatbot, _ATTACHED):
             raise AttachRefused("labeler.attach: this chat is attached already; once is enough")
+        self._chatbot = chatbot
+        self._page = page_of(chatbot)
+        if session is not None and getattr(session, "_id", None) not in self._page.default_config.blocks:
+            raise AttachRefused(
+                "labeler.attach: session is no component of this page; hand over the one that names a chat"
+            )
+        self._people = people
+        self._hearing = Hearing(follower, people, self._running, named=session is not None)
         self._first: list[Listener] = []
         self._settles: dict[int, tuple[Listener, list[Listener]]] = {}
-        self._numbers = itertools.count(1)
-        self._stopping: OrderedDict[str, None] = OrderedDict()
-        self._lock = threading.Lock()
         with inside(self._page):
-            self._order = gr.Number(visible=False)
-            self._notice = gr.State(None)
-            self._session = self._notice if session is None else session
-            self._named = session is not None
+            self._told = gr.State(None)
+            self._inputs = [chatbot, self._told if session is None else session, gr.Number(visible=False)]
             self._hear_gestures()
+            self._hear_stops()
             self._greet()
-        self._follow_page(self._page)
-        chatbot._labeler = self
+        self._go_along(self._page)
+        setattr(chatbot, _ATTACHED, self)
 
-    # ── listeners ──
+    def _running(self, tab: str | None, shown: bool) -> bool:
+        return running(self._page, tab, self._chatbot, shown=shown)
+
+    @property
+    def _listeners(self) -> dict[int, Listener]:
+        """Everybody's, by id, in the order in which browsers are told of them."""
+        listeners: dict[int, Listener] = self._page.default_config.fns
+        return listeners
+
+    # ── gestures: before the app ──
 
     def _hear_gestures(self) -> None:
-        """Thumbs, and of the other gestures those that the app has: a button that does nothing is worse than none."""
-        events: dict[str, Callable[[Heard], None]] = {
-            "like": self._voted,
-            "retry": self._retried,
-            "undo": self._undone,
-            "edit": self._edited,
-            "clear": self._cleared,
-        }
-        theirs = self._listeners()
-        for event, record in events.items():
-            editable = event == "edit" and self.chatbot.editable is not None
-            if event in ("like", "clear") or editable or any(hears(one, self.chatbot, event) for one in theirs):
-                self._first.append(self._added(getattr(self.chatbot, event), record, f"labeler_{event}"))
-        for one in theirs:
-            if any(writes(self._listener(cancelled), self.chatbot) for cancelled in one.cancels):
-                self._hear_stop(one)
+        for event, record in self._hearing.gestures.items():
+            if event in ALWAYS or self._is_offered(event):
+                before = set(self._listeners)
+                wire: Callable[..., Any] = getattr(self._chatbot, event)
+                heard = self._hearing.listener(record)
+                wire(heard, self._inputs, self._told, js=IN_ORDER, api_name=f"labeler_{event}", **QUIET)
+                self._first += [self._listeners[added] for added in set(self._listeners) - before]
 
-    def _added(self, event: Callable[..., Any], record: Callable[[Heard], None], name: str, **options: Any) -> Listener:
-        inputs = [self.chatbot, self._session, self._order]
-        handler = self._handler(record)
-        before = set(self._page.default_config.fns)
-        event(handler, inputs, self._notice, js=IN_ORDER, api_name=name, **QUIET, **options)
-        (added,) = set(self._page.default_config.fns) - before
-        return self._page.default_config.fns[added]
+    def _is_offered(self, event: str) -> bool:
+        editable = event == "edit" and self._chatbot.editable is not None
+        return editable or any(hears(one, self._chatbot, event) for one in self._listeners.values())
 
-    def _hear_stop(self, listener: Listener) -> None:
-        """Before an app cancels what writes into its chat it must be known that this is no failure."""
+    def _hear_stops(self) -> None:
+        """What the app is about to cancel ends like a failure, and is none."""
 
         def stopping(request: gr.Request) -> None:
-            if request.session_hash and running(self._page, request.session_hash, self.chatbot, shown=False):
-                with self._lock:
-                    self._stopping[request.session_hash] = None
-                    if len(self._stopping) > KNOWN_TABS:
-                        self._stopping.popitem(last=False)
+            self._hearing.stopping(request.session_hash)
 
-        targets = [
-            gr.events.EventListenerMethod(self._page.default_config.blocks[block], event)
-            for block, event in listener.targets
-            if block in self._page.default_config.blocks
-        ]
+        blocks = self._page.default_config.blocks
+        targets = {
+            target
+            for one in self._listeners.values()
+            if any(writes(self._listeners[cancelled], self._chatbot) for cancelled in one.cancels)
+            for target in map(tuple, one.targets)
+            if target[0] in blocks
+        }
         if targets:
-            self._first.append(
-                self._page.default_config.set_event_trigger(
-                    targets, stopping, None, None, api_name="labeler_stop", **QUIET
-                )[0]
+            at = [EventListenerMethod(blocks[block], event) for block, event in sorted(targets)]
+            self._first.append(self._added(at, stopping, None, None, api_name="labeler_stop"))
+
+    def _added(self, targets: list[Any], heard: Callable[..., Any], *wires: Any, **options: Any) -> Listener:
+        return self._page.default_config.set_event_trigger(targets, heard, *wires, **QUIET, **options)[0]
+
+    # ── ends: after the app ──
+
+    def _hear_ends(self) -> None:
+        """Listen to the ends of all that writes into the chat last, as the app is wired by now."""
+        ours = {id(one) for one in self._first} | {id(one) for _, ends in self._settles.values() for one in ends}
+        theirs = [one for one in self._listeners.values() if id(one) not in ours]
+        writers = {id(one): one for one in last_writers(theirs, self._chatbot)}
+        for gone in self._settles.keys() - writers.keys():
+            for end in self._settles.pop(gone)[1]:
+                self._listeners.pop(end._id, None)
+        for key in writers.keys() - self._settles.keys():
+            self._settles[key] = writers[key], self._ends_of(writers[key], theirs)
+
+    def _ends_of(self, writer: Listener, theirs: list[Listener]) -> list[Listener]:
+        answered = begins_with(writer, theirs, self._chatbot, "edit")
+        return [
+            self._added(
+                [EventListenerMethod(None, outcome)],
+                self._hearing.listener(
+                    partial(self._hearing.settled, failed=outcome == "failure", answered=answered), told=False
+                ),
+                self._inputs,
+                self._told,
+                js=IN_ORDER,
+                no_target=True,
+                trigger_after=writer._id,
+                api_name=f"labeler_{outcome}",
+                **{only: True},
             )
+            for outcome, only in OUTCOMES.items()
+        ]
+
+    # ── the person ──
 
     def _greet(self) -> None:
-        """Give whoever comes for the first time a cookie to be known by."""
-        cookie = gr.Textbox(visible=False)
+        """Whoever comes for the first time gets a cookie to be known by; whoever was not recorded is told so."""
 
         def welcome(request: gr.Request) -> str:
             return self._people.welcome(request)
 
-        kept = self._page.load(welcome, None, cookie, api_name="labeler_welcome", **QUIET)
-        kept.success(None, cookie, None, js=KEEP)
-
-        def tell(told: Told | None) -> None:
+        def tell(told: tuple[int, str] | None) -> None:
             if told is not None:
                 gr.Warning(told[1])
 
-        self._notice.change(tell, self._notice, None, api_visibility="private", show_progress="hidden")
-
-    def _hear_settled(self) -> None:
-        """Hear of the end of everything that writes into the chat last, as the app is wired by now."""
-        listeners = [one for one in self._listeners() if one not in self._ours()]
-        last = {id(one): one for one in last_writers(listeners, self.chatbot)}
-        for gone in self._settles.keys() - last.keys():
-            for settle in self._settles.pop(gone)[1]:
-                del self._page.default_config.fns[settle._id]
-        for name, writer in last.items():
-            if name not in self._settles:
-                self._settles[name] = writer, self._settling(writer, listeners)
-
-    def _settling(self, writer: Listener, listeners: list[Listener]) -> list[Listener]:
-        answered = begins_with(writer, listeners, self.chatbot, "edit")
-        add = partial(self._page.default_config.set_event_trigger, no_target=True, trigger_after=writer._id)
-        found = []
-        for outcome, only in (("success", "trigger_only_on_success"), ("failure", "trigger_only_on_failure")):
-            record = partial(self._settled, failed=outcome == "failure", answered=answered)
-            found.append(
-                add(
-                    [gr.events.EventListenerMethod(None, outcome)],
-                    self._handler(record, quietly=True),
-                    [self.chatbot, self._session, self._order],
-                    self._notice,
-                    js=IN_ORDER,
-                    api_name=f"labeler_{outcome}",
-                    **{only: True},
-                    **QUIET,
-                )[0]
-            )
-        return found
+        cookie = gr.Textbox(visible=False)
+        welcomed = self._page.load(welcome, None, cookie, api_name="labeler_welcome", **QUIET)
+        welcomed.success(None, cookie, None, js=KEEP)
+        # Only what goes through the queue can show a message.
+        self._told.change(
+            tell, self._told, None, api_visibility="private", show_progress="hidden", concurrency_limit=None
+        )
 
     # ── the page, and whatever page it is put into ──
 
-    def _follow_page(self, page: gr.Blocks) -> None:
-        """Look at what browsers are told each time it is made, and go along when the page is put into another."""
+    def _go_along(self, page: Page) -> None:
+        """Look at what browsers are told each time it is made, and move when the page is put into another one."""
         self._page = page
-        told, render = page.get_config_file, page.render
+        tell, render = page.get_config_file, page.render
 
         def get_config_file() -> Any:
-            self._hear_settled()
-            config = told()
-            if self._page is page:
-                prove_first(config["dependencies"], self._must_be_first())
-            return config
+            if self._page is not page:
+                return tell()
+            self._hear_ends()
+            told = tell()
+            prove_first(told["dependencies"], self._must_be_first())
+            return told
 
-        def rendered() -> Any:
-            result = render()
-            outer = gr.context.Context.root_block
+        def put_into_another() -> Any:
+            rendered = render()
+            outer = Context.root_block
             if outer is not None and outer is not page:
-                self._follow_page(outer)
-            return result
+                self._go_along(outer)
+            return rendered
 
-        page.get_config_file, page.render = get_config_file, rendered
-        put_first(page.default_config.fns, self._first)
+        page.get_config_file, page.render = get_config_file, put_into_another
+        put_first(self._listeners, self._first)
 
     def _must_be_first(self) -> dict[Target, int]:
-        return {
-            target: one._id
-            for one in reversed(self._first)
-            for target in map(tuple, one.targets)
-            if target[0] == self.chatbot._id
-        }
-
-    def _listeners(self) -> list[Listener]:
-        return list(self._page.default_config.fns.values())
-
-    def _listener(self, number: int) -> Listener:
-        return self._page.default_config.fns[number]
-
-    def _ours(self) -> list[Listener]:
-        return [*self._first, *(settle for _, settles in self._settles.values() for settle in settles)]
-
-    # ── what they are told ──
-
-    def _handler(self, record: Callable[[Heard], None], *, quietly: bool = False) -> Callable[..., Any]:
-        """A listener that never fails: what the app does next must not depend on us.
-
-        ``quietly``: what is lost is made up for by the next report, so the person is not told.
-        """
-
-        def heard(history: Any, session: Any, order: Any, event: gr.EventData, request: gr.Request) -> Any:
-            try:
-                line = self._recorded(record, history, session, order, event, request)
-            except Exception as error:  # noqa: BLE001 - an app goes on whatever becomes of our record of it
-                _LOG.error("not recorded: %s", _one_line(error))
-                line = LOST
-            return gr.skip() if line is None or quietly else (next(self._numbers), line)
-
-        return heard
-
-    def _recorded(
-        self, record: Callable[[Heard], None], history: Any, session: Any, order: Any, event: Any, request: gr.Request
-    ) -> str | None:
-        """Record a gesture; returns the line for the person if it was not."""
-        annotator = self._people.annotator(request)
-        if annotator is None:
-            return NOBODY
-        facts = event._data if isinstance(event._data, dict) else {}
-        name = f"named:{session}" if self._named and session else f"tab:{request.session_hash}"
-        shown = running(self._page, request.session_hash, self.chatbot, shown=True)
-        moment = float(order) if isinstance(order, int | float) else 0.0
-        try:
-            if len(name) > LONGEST_SESSION:
-                raise GestureRefused(UNREADABLE)
-            record(
-                Heard(
-                    Chat(annotator, name),
-                    Sight(copy_of(history), moment, shown),
-                    {**facts, "tab": request.session_hash},
-                )
-            )
-        except GestureRefused as refusal:
-            _LOG.info("not recorded: %s", refusal)
-            return str(refusal)
-        except LabelerError as error:
-            _LOG.warning("not recorded: %s", _one_line(error))
-            return LOST
-        return None
-
-    def _voted(self, heard: Heard) -> None:
-        liked = heard.facts.get("liked")
-        value = {True: 1, False: -1}.get(liked, 0) if isinstance(liked, bool) else 0
-        self._follower.vote(heard.chat, heard.sight, heard.index, value)
-        if isinstance(liked, str) and liked:
-            raise GestureRefused(OTHER_OPTION)
-
-    def _retried(self, heard: Heard) -> None:
-        self._follower.retry(heard.chat, heard.sight, heard.index)
-
-    def _undone(self, heard: Heard) -> None:
-        self._follower.undo(heard.chat, heard.sight, heard.index)
-
-    def _edited(self, heard: Heard) -> None:
-        previous = text_of(heard.facts.get("previous_value"))
-        if previous is None:
-            raise GestureRefused(UNREADABLE)
-        self._follower.edit(heard.chat, heard.sight, heard.index, previous)
-
-    def _cleared(self, heard: Heard) -> None:
-        self._follower.clear(heard.chat, heard.sight.order)
-
-    def _settled(self, heard: Heard, *, failed: bool, answered: bool) -> None:
-        with self._lock:
-            stopped = self._stopping.pop(str(heard.facts["tab"]), True) is None
-        ending: Status = "complete" if not failed else "stopped" if stopped else "failed"
-        self._follower.settled(heard.chat, heard.sight, ending, answered=answered)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        return {tuple(target): one._id for one in reversed(self._first) for target in one.targets}

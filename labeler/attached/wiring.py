@@ -12,6 +12,9 @@ from gradio.context import Context, LocalContext
 from labeler.errors import AttachRefused
 from labeler.page.toolkit import gr
 
+Page = Any
+"""A ``gr.Blocks``, whose insides are looked at."""
+
 Listener = Any
 """A listener as Gradio keeps it (``BlockFunction``)."""
 
@@ -30,7 +33,7 @@ def chatbot_of(chat: object) -> gr.Chatbot:
     return chatbot
 
 
-def page_of(chatbot: gr.Chatbot) -> gr.Blocks:
+def page_of(chatbot: gr.Chatbot) -> Page:
     """The outermost Blocks that the chatbot is shown in: the one that is served.
 
     Raises:
@@ -52,7 +55,7 @@ def page_of(chatbot: gr.Chatbot) -> gr.Blocks:
 
 
 @contextmanager
-def inside(page: gr.Blocks) -> Iterator[None]:
+def inside(page: Page) -> Iterator[None]:
     """Add to a page as in its ``with`` block, without ending that block a second time."""
     before = Context.root_block, Context.block
     Context.root_block, Context.block = page, page
@@ -96,7 +99,7 @@ def begins_with(listener: Listener, listeners: Sequence[Listener], chatbot: gr.C
     return here is not None and hears(here, chatbot, event)
 
 
-def running(page: gr.Blocks, session: str | None, chatbot: gr.Chatbot, *, shown: bool) -> bool:
+def running(page: Page, session: str | None, chatbot: gr.Chatbot, *, shown: bool) -> bool:
     """Whether something is about to write into the chatbot for this session; ``shown``: piece by piece."""
     events = [event for job in page._queue.active_jobs if job for event in job]
     return any(
