@@ -17,8 +17,18 @@ from labeler.chat import Follower
 from labeler.errors import AttachRefused
 from labeler.page.toolkit import gr
 
-# What is sent together may arrive in any order, so a browser says when it was.
-IN_ORDER = "(chat, session) => [chat, session, performance.timeOrigin + performance.now()]"
+# A browser sends the words that it shows, and no files, whatever else its messages hold. What is sent together may
+# arrive in any order, so it says when it was.
+AS_SHOWN = """(chat, session) => [
+  null,
+  session,
+  performance.timeOrigin + performance.now(),
+  (chat || []).map((message) => ({
+    role: message.role,
+    metadata: {title: message.metadata?.title ?? null},
+    content: [message.content].flat().map((part) => (part?.type === 'text' ? part : (part?.type ?? part))),
+  })),
+]"""
 QUIET: dict[str, Any] = {
     "queue": False,
     "trigger_mode": "multiple",
@@ -57,7 +67,8 @@ class Attachment:
         self._settles: dict[int, tuple[Listener, list[Listener]]] = {}
         with inside(self._page):
             self._told = gr.State(None)
-            self._inputs = [chatbot, self._told if session is None else session, gr.Number(visible=False)]
+            name = self._told if session is None else session
+            self._inputs = [chatbot, name, gr.Number(visible=False), gr.JSON(visible=False)]
             self._hear_gestures()
             self._hear_stops()
             self._greet()
@@ -81,7 +92,7 @@ class Attachment:
                 before = set(self._listeners)
                 wire: Callable[..., Any] = getattr(self._chatbot, event)
                 heard = self._hearing.listener(record)
-                wire(heard, self._inputs, self._told, js=IN_ORDER, api_name=f"labeler_{event}", **QUIET)
+                wire(heard, self._inputs, self._told, js=AS_SHOWN, api_name=f"labeler_{event}", **QUIET)
                 self._first += [self._listeners[added] for added in set(self._listeners) - before]
 
     def _is_offered(self, event: str) -> bool:
@@ -132,7 +143,7 @@ class Attachment:
                 ),
                 self._inputs,
                 self._told,
-                js=IN_ORDER,
+                js=AS_SHOWN,
                 no_target=True,
                 trigger_after=writer._id,
                 api_name=f"labeler_{outcome}",

@@ -23,7 +23,7 @@ LONGEST_NAME = 256
 UNREADABLE = "That gesture cannot be read, so it was not recorded."
 NOBODY = "This was not recorded: nobody can tell who you are. Allow cookies for this page and reload it."
 OTHER_OPTION = "Only likes and dislikes are recorded."
-LOST = "This was not recorded. Please tell whoever runs this page."
+LOST = "This could not be recorded just now. Please tell whoever runs this page."
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,9 +80,9 @@ class Hearing:
         ``told``: whether the person is to know. They need not where the next report makes up for it.
         """
 
-        def heard(history: Any, session: Any, order: Any, event: gr.EventData, request: gr.Request) -> Any:
+        def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> Any:
             try:
-                self._record(record, history, session, order, event._data, request)
+                record(self._heard(session, moment, words, event._data, request))
             except GestureRefused as refusal:
                 _LOG.info("not recorded: %s", refusal)
                 line = str(refusal)
@@ -99,16 +99,16 @@ class Hearing:
 
         return heard
 
-    def _record(self, record: Record, history: Any, session: Any, order: Any, facts: Any, request: gr.Request) -> None:
+    def _heard(self, session: Any, moment: Any, words: Any, facts: Any, request: gr.Request) -> Heard:
         annotator = self._people.annotator(request)
         if annotator is None:
             raise GestureRefused(NOBODY)
         tab = str(request.session_hash)
         name = f"named:{session}" if self._named and session else f"tab:{tab}"
-        if len(name) > LONGEST_NAME or not isinstance(order, int | float):
+        if len(name) > LONGEST_NAME or not isinstance(moment, int | float):
             raise GestureRefused(UNREADABLE)
-        sight = Sight(copy_of(history), float(order), self._running(tab, True))
-        record(Heard(Chat(annotator, name), sight, tab, facts if isinstance(facts, dict) else {}))
+        sight = Sight(copy_of(words), float(moment), self._running(tab, True))
+        return Heard(Chat(annotator, name), sight, tab, facts if isinstance(facts, dict) else {})
 
     # ── gestures, as browsers tell of them ──
 

@@ -122,5 +122,5 @@ def text_of(content: Any) -> str | None:
         return text if content.get("type", "text") == "text" and isinstance(text, str) else None
     if not isinstance(content, Sequence):
         return None
-    parts = [text_of(part) for part in content]
+    parts = [text_of(part) if isinstance(part, Mapping) else None for part in content]
     return None if any(part is None for part in parts) else BETWEEN.join(part for part in parts if part)

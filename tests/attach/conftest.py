@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import socket
@@ -10,16 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from uvicorn import Config, Server
 
-from labeler.core.events import Event
+from labeler.core.events import Event, Payload
 from labeler.core.folding import replay
 from labeler.core.following import shown
 from labeler.page.toolkit import gr
@@ -30,7 +31,9 @@ PAGE = ROOT / "docs" / "attach.md"
 INTERFACE, BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 READY_SECONDS = 60.0
 
+P = TypeVar("P", bound=Payload)
 Serve = Callable[..., "App"]
+NewTab = Callable[..., "Browser"]
 
 
 class App:
@@ -69,30 +72,18 @@ class App:
             self._server.should_exit = True
         self._thread.join(READY_SECONDS)
 
-    def events(self) -> list[Event]:
-        """All that was recorded, but for the log's own beginning."""
+    def events(self, *annotators: str) -> list[Event]:
+        """What was recorded of these annotators, of all if none is named."""
         with closing(Store.open(self.database)) as store:
-            return list(store.scan(after=1))
-
-    def kinds(self) -> list[str]:
-        return [event.payload.kind for event in self.events()]
-
-    def conversations(self) -> list[str]:
-        return list(dict.fromkeys(event.conversation_id for event in self.events()))
-
-    def texts(self, conversation_id: str | None = None) -> list[str]:
-        """What shows in a conversation, the last one unless told otherwise."""
-        named = conversation_id or self.conversations()[-1]
-        events = [event for event in self.events() if event.conversation_id == named]
-        return [message.content for message in shown(replay(named, events))]
+            return [event for event in store.scan(after=1) if not annotators or event.annotator_id in annotators]
 
 
 class Browser:
     """One tab of a browser, without the browser: it has a chat to show, and sends it along."""
 
-    def __init__(self, app: App, **cookies: str) -> None:
+    def __init__(self, app: App, **options: Any) -> None:
         self.app = app
-        self.http = httpx.Client(base_url=app.address, timeout=20, cookies=cookies)
+        self.http = httpx.Client(base_url=app.address, timeout=20, **options)
         self.tab = f"tab{id(self):x}"
         self.chat: list[dict[str, Any]] = []
         self.moment = 0.0
@@ -107,19 +98,41 @@ class Browser:
             self.http.cookies.set(name, value)
         return self
 
-    def listener(self, name: str, **wanted: Any) -> int:
-        found = (
-            one["id"]
-            for one in self.listeners
-            if re.fullmatch(rf"{name}(_\d+)?", str(one["api_name"]))
-            and all(one[key] == value for key, value in wanted.items())
-        )
-        return int(next(found))
+    def listener(self, name: str) -> int:
+        return int(next(one["id"] for one in self.listeners if one["api_name"] == name))
+
+    # ── what was recorded ──
+
+    @property
+    def annotator(self) -> str:
+        """Who the cookie says this is."""
+        return next((str(value).partition(".")[0] for value in self.http.cookies.values()), "nobody")
+
+    def events(self) -> list[Event]:
+        return self.app.events(self.annotator)
+
+    def payloads(self, kind: type[P]) -> list[P]:
+        return [event.payload for event in self.events() if isinstance(event.payload, kind)]
+
+    def kinds(self) -> list[str]:
+        return [event.payload.kind for event in self.events()]
+
+    def conversations(self) -> list[str]:
+        return list(dict.fromkeys(event.conversation_id for event in self.events()))
+
+    def texts(self, number: int = -1) -> list[str]:
+        """What shows in a conversation, the last one unless told otherwise."""
+        named = self.conversations()[number]
+        events = [event for event in self.events() if event.conversation_id == named]
+        return [message.content for message in shown(replay(named, events))]
+
+    # ── calling ──
 
     def call(self, name: str | int, data: list[Any], facts: object = None) -> dict[str, Any]:
         number = self.listener(name) if isinstance(name, str) else name
         body = {"data": data, "fn_index": number, "session_hash": self.tab, "event_data": facts, "trigger_id": None}
-        answer = self.http.post("/gradio_api/run/predict", json=body)
+        as_sent = {"content": json.dumps(body), "headers": {"content-type": "application/json"}}
+        answer = self.http.post("/gradio_api/run/predict", **as_sent)
         assert answer.status_code == 200, answer.text
         said: dict[str, Any] = answer.json()
         return said
@@ -138,7 +151,7 @@ class Browser:
         """Tell of a gesture, or of an end. Returns whether the person is told that it was not recorded."""
         self.moment += 1
         at = self.moment if moment is None else moment
-        said = self.call(f"labeler_{event}", [self.chat, None, at], facts or None)
+        said = self.call(f"labeler_{event}", [None, None, at, self.chat], facts or None)
         return bool(said["changed_state_ids"])
 
     def like(self, index: int = 1, liked: object = True, **more: Any) -> bool:
@@ -152,36 +165,59 @@ def demo_of(source: str) -> Any:
     return space["demo"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@contextmanager
+def working_in(folder: Path) -> Iterator[Path]:
     """A working directory with the default study file."""
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+@contextmanager
+def serving(source: str, folder: Path, **mounted: Any) -> Iterator[App]:
+    app = App(source, folder, **mounted)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with working_in(tmp_path / "here") as folder:
+        yield folder
 
 
 @pytest.fixture
 def serve(folder: Path) -> Iterator[Serve]:
     """Serves the page that a piece of Python calls ``demo``."""
-    apps: list[App] = []
-
-    def served(source: str, **mounted: Any) -> App:
-        apps.append(App(source, folder, **mounted))
-        return apps[-1]
-
-    yield served
-    for app in apps:
-        app.close()
+    with ExitStack() as apps:
+        yield lambda source, **mounted: apps.enter_context(serving(source, folder, **mounted))
 
 
-@pytest.fixture
-def interface(serve: Serve) -> App:
-    """The guide's ChatInterface, attached."""
-    return serve(INTERFACE)
+@pytest.fixture(scope="package")
+def interface(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The guide's ChatInterface, attached: one for all tests, each of which is another annotator."""
+    folder = tmp_path_factory.mktemp("interface") / "here"
+    with working_in(folder), serving(INTERFACE, folder) as app:
+        yield app
 
 
 @pytest.fixture
-def browser_tab(interface: App) -> Iterator[Browser]:
-    browser = Browser(interface).welcomed()
-    yield browser
-    browser.http.close()
+def new_tab() -> Iterator[NewTab]:
+    """Opens an app in a browser that was never there before: ``new_tab(app)``."""
+    tabs: list[Browser] = []
+
+    def opened(app: App, **options: Any) -> Browser:
+        tabs.append(Browser(app, **options))
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        tab.http.close()
+
+
+@pytest.fixture
+def tab(interface: App, new_tab: NewTab) -> Browser:
+    return new_tab(interface).welcomed()
