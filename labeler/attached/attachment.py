@@ -29,6 +29,8 @@ AS_SHOWN = """(chat, session) => [
     content: [message.content].flat().map((part) => (part?.type === 'text' ? part : (part?.type ?? part))),
   })),
 ]"""
+# A script cannot show a message, but it can fail, and something else follows then.
+LINE_OR_NOTHING = "(line) => { if (line) throw new Error(line); return []; }"
 QUIET: dict[str, Any] = {
     "queue": False,
     "trigger_mode": "multiple",
@@ -66,7 +68,7 @@ class Attachment:
         self._first: list[Listener] = []
         self._settles: dict[int, tuple[Listener, list[Listener]]] = {}
         with inside(self._page):
-            self._told = gr.State(None)
+            self._told = gr.Textbox(visible=False)
             name = self._told if session is None else session
             self._inputs = [chatbot, name, gr.Number(visible=False), gr.JSON(visible=False)]
             self._hear_gestures()
@@ -92,8 +94,11 @@ class Attachment:
                 before = set(self._listeners)
                 wire: Callable[..., Any] = getattr(self._chatbot, event)
                 heard = self._hearing.listener(record)
-                wire(heard, self._inputs, self._told, js=AS_SHOWN, api_name=f"labeler_{event}", **QUIET)
+                wired = wire(heard, self._inputs, self._told, js=AS_SHOWN, api_name=f"labeler_{event}", **QUIET)
                 self._first += [self._listeners[added] for added in set(self._listeners) - before]
+                # Only what goes through the queue can show a message, and that takes too long to do it for nothing.
+                checked = wired.success(None, self._told, None, js=LINE_OR_NOTHING)
+                checked.failure(tell, self._told, None, api_visibility="private", show_progress="hidden")
 
     def _is_offered(self, event: str) -> bool:
         editable = event == "edit" and self._chatbot.editable is not None
@@ -138,11 +143,11 @@ class Attachment:
         return [
             self._added(
                 [EventListenerMethod(None, outcome)],
-                self._hearing.listener(
-                    partial(self._hearing.settled, failed=outcome == "failure", answered=answered), told=False
+                self._hearing.quiet_listener(
+                    partial(self._hearing.settled, failed=outcome == "failure", answered=answered)
                 ),
                 self._inputs,
-                self._told,
+                None,
                 js=AS_SHOWN,
                 no_target=True,
                 trigger_after=writer._id,
@@ -155,22 +160,14 @@ class Attachment:
     # ── the person ──
 
     def _greet(self) -> None:
-        """Whoever comes for the first time gets a cookie to be known by; whoever was not recorded is told so."""
+        """Whoever comes for the first time gets a cookie to be known by."""
 
         def welcome(request: gr.Request) -> str:
             return self._people.welcome(request)
 
-        def tell(told: tuple[int, str] | None) -> None:
-            if told is not None:
-                gr.Warning(told[1])
-
         cookie = gr.Textbox(visible=False)
         welcomed = self._page.load(welcome, None, cookie, api_name="labeler_welcome", **QUIET)
         welcomed.success(None, cookie, None, js=KEEP)
-        # Only what goes through the queue can show a message.
-        self._told.change(
-            tell, self._told, None, api_visibility="private", show_progress="hidden", concurrency_limit=None
-        )
 
     # ── the page, and whatever page it is put into ──
 
@@ -199,3 +196,8 @@ class Attachment:
 
     def _must_be_first(self) -> dict[Target, int]:
         return {tuple(target): one._id for one in reversed(self._first) for target in one.targets}
+
+
+def tell(line: str) -> None:
+    """Say why something was not recorded."""
+    gr.Warning(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 from collections import OrderedDict
@@ -63,7 +62,6 @@ class Hearing:
         self._people = people
         self._running = running
         self._named = named
-        self._numbers = itertools.count(1)
         self._stopping: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self.gestures: dict[str, Record] = {
@@ -74,28 +72,31 @@ class Hearing:
             "clear": self._cleared,
         }
 
-    def listener(self, record: Record, *, told: bool = True) -> Callable[..., Any]:
-        """A listener that has a gesture recorded; it returns the line for the person if it was not.
+    def listener(self, record: Record) -> Callable[..., str]:
+        """A listener that has a gesture recorded; it returns the line for the person if it was not."""
 
-        ``told``: whether the person is to know. They need not where the next report makes up for it.
-        """
-
-        def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> Any:
+        def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> str:
             try:
                 record(self._heard(session, moment, words, event._data, request))
             except GestureRefused as refusal:
                 _LOG.info("not recorded: %s", refusal)
-                line = str(refusal)
+                return str(refusal)
             except LabelerError as error:
                 _LOG.warning("not recorded: %s", one_line(error))
-                line = LOST
+                return LOST
             except Exception as error:  # noqa: BLE001 - an app goes on, whatever becomes of our record of it
                 _LOG.error("not recorded: %s: %s", type(error).__name__, one_line(error))
-                line = LOST
-            else:
-                return gr.skip()
-            # Numbered, since nothing happens when a line is followed by the same line.
-            return (next(self._numbers), line) if told else gr.skip()
+                return LOST
+            return ""
+
+        return heard
+
+    def quiet_listener(self, record: Record) -> Callable[..., None]:
+        """The same for what the next report makes up for: nobody needs to be told."""
+        loud = self.listener(record)
+
+        def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> None:
+            loud(_, session, moment, words, event, request)
 
         return heard
 

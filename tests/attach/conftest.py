@@ -152,7 +152,7 @@ class Browser:
         self.moment += 1
         at = self.moment if moment is None else moment
         said = self.call(f"labeler_{event}", [None, None, at, self.chat], facts or None)
-        return bool(said["changed_state_ids"])
+        return bool(said["data"] and said["data"][0])
 
     def like(self, index: int = 1, liked: object = True, **more: Any) -> bool:
         return self.tell("like", index=index, value=["whatever"], liked=liked, **more)
