@@ -223,7 +223,7 @@ class _Forgetting:
         note_pushed(self.store, repo.address, HOLDER, Landed(now, receipt.package["position"], head), next_at=None)
 
     def _verified(self, receipt: Receipt) -> Iterator[str]:
-        yield "log: its events are overwritten (secure_delete), the write-ahead log is truncated"
+        yield self.store.erased
         yield "package: no row names a pseudonym of what was erased"
         for _, package in self.place.siblings:
             yield f"{package}: nor does one here"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -253,6 +254,14 @@ class Study(_Strict):
     def _by_kind(cls, value: Any) -> Any:
         """``auth: password`` is short for the kind with everything else as it is."""
         return {"kind": value} if isinstance(value, str) else value
+
+    @field_validator("database")
+    @classmethod
+    def _without_secrets(cls, url: str | None) -> str | None:
+        """Study files are shared and kept in repositories."""
+        if url is not None and urlsplit(url).password:
+            raise ValueError("a password does not belong in this file; leave it out, and set PGPASSWORD or PGPASSFILE")
+        return url
 
     @field_validator("vote_reasons", "prompts")
     @classmethod

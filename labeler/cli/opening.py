@@ -28,20 +28,21 @@ def study_of(config: Path, database: str | None) -> Study:
     return load_study(config).with_database(database)
 
 
-def log_file(study: Study) -> Path:
-    from labeler.store.database import database_path  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+def log_begun(study: Study) -> bool:
+    """Whether the study has a log."""
+    from labeler.store import Store  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
 
-    return database_path(study.database_url)
+    return Store.begun(study.database_url)
 
 
 @contextmanager
 def log_of(study: Study, *, begin: bool = False) -> Iterator[Store]:
     """The study's log. One that is not there is begun only by commands that put something into it."""
-    from labeler.store import Store  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
+    from labeler.store import Store, named  # noqa: PLC0415 - SQLAlchemy takes longer than --version may
 
-    path = log_file(study)
-    if not begin and not path.exists():
-        raise StoreError(f"{path}: there is no log here; labeler serve begins one, or name another with --database")
+    if not begin and not Store.begun(study.database_url):
+        where = named(study.database_url)
+        raise StoreError(f"{where}: there is no log here; labeler serve begins one, or name another with --database")
     with Store.open(study.database_url) as store:
         yield store
 

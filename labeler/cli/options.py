@@ -20,7 +20,12 @@ def _seconds(written: str) -> float:
 Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="The study file.")]
 Database = Annotated[
     str | None,
-    typer.Option("--database", metavar="URL", help="Another log than the study's: sqlite:///FILE.", show_default=False),
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="Another log than the study's: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[
     Path | None,

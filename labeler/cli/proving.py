@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labeler.cli.opening import log_file, log_of, repo_of, study_of
+from labeler.cli.opening import log_begun, log_of, repo_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json
 from labeler.errors import HubError, LogError, PackageError
 from labeler.terminal import progress, show, show_json
@@ -76,7 +76,7 @@ def verify(
     study = study_of(config, database)
     problems: list[str] = []
     proven = manifest = None
-    if log_file(study).exists() or (package is None and repo is None):
+    if log_begun(study) or (package is None and repo is None):
         proven = _prove_log(study, problems)
     if package is not None:
         manifest = _prove_package(package, proven, problems)
@@ -96,7 +96,7 @@ def _prove_log(study: Study, problems: list[str]) -> tuple[str, int]:
     with log_of(study) as store:
         with progress("replaying the log", 2 * store.position()) as bar:
             proven = verify_log(store, report=bar.advance)
-        where = log_file(study)
+        where = store.name
         problems += [f"{where}: {problem}" for problem in proven.problems]
         if proven.ok:
             held = f"{proven.position:,} events in {proven.conversations:,} conversations"
@@ -231,7 +231,7 @@ def _made(study: Study) -> Copy:
 
 def _log_position(study: Study, package: Copy) -> int | None:
     """How far the log of the study's package goes; none without it."""
-    if not log_file(study).exists():
+    if not log_begun(study):
         return None
     with log_of(study) as store:
         return store.position() if store.source_id == package.manifest.source_id else None

@@ -87,7 +87,7 @@ def _written(work: Work, ordinal: int, encoder: Encoder) -> ShardOnItsWay:
     with Store.open(work.database_url) as store:
         if lineage_of(store, work.position, recipe.key, recipe.dataset) != work.lineage:
             raise PackageError(
-                f"{store.database.path}: a worker reads another log here than the export does, or something was erased"
+                f"{store.name}: a worker reads another log here than the export does, or something was erased"
                 " meanwhile; let all of them see the same file, and export again"
             )
         rows = _rows(store, work, ordinal)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Select, case, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from labeler.core.roles import Role
+from labeler.store.dialects import insertion
 from labeler.store.schema import accounts, ended_sessions
 from labeler.store.store import Store
 
@@ -66,7 +66,8 @@ def add_account(store: Store, account: Account) -> bool:
     """Keep a new account; false if its name, annotator or subject is taken."""
     values = {name: getattr(account, name) for name in Account.__dataclass_fields__}
     with store.database.writing() as connection:
-        return bool(connection.execute(insert(accounts).on_conflict_do_nothing(), values).rowcount)
+        new = insertion(connection, accounts).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        return bool(connection.execute(new, values).rowcount)
 
 
 def change_account(store: Store, name: str, **values: object) -> bool:
@@ -98,7 +99,9 @@ def end_session(store: Store, session: str, *, now: str, until: str) -> None:
     """Remember that a session is over, for as long as its cookie could be good."""
     with store.database.writing() as connection:
         connection.execute(delete(ended_sessions).where(ended_sessions.c.until < now))
-        connection.execute(insert(ended_sessions).on_conflict_do_nothing(), {"session": session, "until": until})
+        connection.execute(
+            insertion(connection, ended_sessions).on_conflict_do_nothing(), {"session": session, "until": until}
+        )
 
 
 def session_ended(store: Store, session: str) -> bool:

@@ -1,154 +1,122 @@
-"""One SQLite file: how it is named, opened and read, and what its errors mean to a person."""
+"""What a database is to this package: how it is named, its kinds of transactions, what its errors mean to a person."""
 
 from __future__ import annotations
 
-import os
-import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
-from sqlalchemy.pool import QueuePool
 
 from labeler.errors import StoreError
 
-EXPECTED = "write it as sqlite:///FILE"
-READ_ONLY = "read-only; give labeler write access, or name another database with --database"
-READERS_KEPT = 8
-
-# Beginnings of SQLite's own error names, and what to do. The first that fits is taken.
-ADVICE: tuple[tuple[str, str], ...] = (
-    ("SQLITE_FULL", "the disk is full; make room and try again"),
-    ("SQLITE_READONLY", "the database is read-only; give labeler write access to the file and its folder"),
-    ("SQLITE_BUSY", "another program keeps the database locked; try again when it is done"),
-    ("SQLITE_LOCKED", "another program keeps the database locked; try again when it is done"),
-    ("SQLITE_CORRUPT", "the database is damaged; restore a backup, or load a log dump into a new file"),
-    ("SQLITE_NOTADB", "this is not a database; name another file, or restore a backup"),
-    ("SQLITE_CANTOPEN", "the database cannot be opened; check that its folder exists and can be written"),
-    ("SQLITE_IOERR", "the disk cannot be read or written; check it and the room left on it"),
-    ("SQLITE_NOMEM", "there is not enough memory"),
-)
+EXPECTED = "write it as sqlite:///FILE, or as postgresql+psycopg://USER@HOST/NAME"
 
 
-class Database:
-    """A file and its two kinds of connections: many that only read, and one that writes.
+class ContentionError(StoreError):
+    """The database ended a transaction for the sake of another: what was in it can be tried again, in smaller bits."""
 
-    Every writing transaction begins with BEGIN IMMEDIATE, so that what it reads first (the last position) still holds
-    when it writes, whatever other processes do. ``busy_seconds`` is how long it waits for theirs.
+
+class LockedError(StoreError):
+    """Others hold for too long what a transaction needs."""
+
+
+class Database(ABC):
+    """Connections of two kinds: many that only read, and those that write.
+
+    What reads first and then writes by what it read (``writing``) is alone in doing so, whatever other processes do;
+    an append (``appending``) need not be, since constraints refuse what does not fit.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float) -> None:
-        self.path = path
-        self._reads = _engine(path, busy_seconds, pool_size=READERS_KEPT, max_overflow=-1)
-        self._writes = _engine(path, busy_seconds, pool_size=1, max_overflow=0)
-        self._checkpoints = _engine(path, 0.2, pool_size=1, max_overflow=0)  # no transaction begins by itself here
-        event.listen(self._checkpoints, "connect", _write_durably)
-        event.listen(self._reads, "connect", _never_write)
-        event.listen(self._writes, "connect", _write_durably)
-        event.listen(self._writes, "begin", _begin_immediate)
-        self._identity: tuple[int, int] | None = None
-        self._turn = threading.Lock()
-        # What the driver raises by itself, when its own cursors are read.
-        self._driver_error: type[Exception] = self._reads.dialect.loaded_dbapi.Error
+    name: str
+    """Names it to a person; never with a password."""
+
+    driver_error: type[Exception]
+    """What the driver raises by itself, when its own cursors are read."""
+
+    erased: str
+    """What has become of a text that was overwritten and scrubbed, in the words of a receipt."""
 
     @property
+    @abstractmethod
     def url(self) -> str:
-        """Names the file, wherever a process has its working directory."""
-        return database_url(self.path.resolve())
+        """Opens it in any process on this machine. It may hold a password: it is never shown."""
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
         """A connection that sees what is committed. Raises StoreError."""
-        with self.explained(), self._reads.connect() as connection:
-            yield connection
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction: on disk when the block is left, or gone if it raises.
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction beside which no other of its kind runs: on disk when the block is left, or gone if it raises.
 
         Raises:
             StoreError: it could not be begun or committed; constraint errors inside the block pass as they are.
         """
-        with self._turn, self.explained():
-            self._check_identity()
-            with self._writes.begin() as connection:
-                yield connection
 
-    def checkpoint(self) -> bool:
-        """Move the write-ahead log into the file and cut it to nothing; ``True`` if somebody is in the way."""
-        with self._turn, self.explained(), self._checkpoints.connect() as connection:
-            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        return bool(busy)
+    @abstractmethod
+    def appending(self) -> AbstractContextManager[Connection]:
+        """As ``writing``, for events at the end of streams; others may append at the same time.
 
-    def close(self) -> None:
-        self._reads.dispose()
-        self._writes.dispose()
-        self._checkpoints.dispose()
+        Raises:
+            ContentionError: the database ended it for the sake of another; nothing of it is stored.
+        """
+
+    @abstractmethod
+    def halt_appends(self, connection: Connection) -> None:
+        """Within ``writing``: from now to its end nobody appends; what is read of a stream stays its last word."""
+
+    @abstractmethod
+    def scrub(self) -> str | None:
+        """Let go of what was overwritten for good. Gives the place that still holds it, if somebody is in the way."""
+
+    @abstractmethod
+    def damages(self) -> Iterator[str]:
+        """What the database itself finds wrong with how it keeps things."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether a log was begun here. Makes nothing."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """See that a log can be begun or opened here; what it needs around it is made.
+
+        Raises:
+            StoreError: it cannot; the driver would say so later and in fewer words.
+        """
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def advice(self, error: BaseException | None) -> str:
+        """What an error of the driver means, in words, with its own in brackets."""
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn the driver's errors into one line that names the file and what to do."""
+        """Turn the driver's errors into one line that names the database and what to do."""
         try:
             yield
         except IntegrityError:
-            raise  # a constraint fired: the file is well, and who wrote knows what it means
+            raise  # a constraint fired: the database is well, and who wrote knows what it means
         except DBAPIError as error:
-            raise StoreError(f"{self.path}: {advice(error.orig)}") from error
-        except self._driver_error as error:
-            raise StoreError(f"{self.path}: {advice(error)}") from error
+            raise self.error(error.orig) from error
+        except self.driver_error as error:
+            raise self.error(error) from error
 
-    def _check_identity(self) -> None:
-        """Refuse to write into a file that was deleted or replaced: it would be durable, and gone with the process."""
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            if self._identity is None:
-                return
-            raise StoreError(f"{self.path}: the database was deleted or moved while in use; put it back") from None
-        identity = (found.st_dev, found.st_ino)
-        if self._identity is None:
-            self._identity = identity
-        elif identity != self._identity:
-            raise StoreError(f"{self.path}: the database was replaced while in use; restart labeler")
+    def error(self, error: BaseException | None) -> StoreError:
+        return StoreError(f"{self.name}: {self.advice(error)}")
 
 
-def advice(error: BaseException | None) -> str:
-    """What an error of the driver means, in words, with SQLite's own in brackets."""
-    name = getattr(error, "sqlite_errorname", "")
-    words = next((words for start, words in ADVICE if name.startswith(start)), "the database cannot be used")
-    return f"{words} ({' '.join(str(error).split())})"
-
-
-def database_path(url: str) -> Path:
-    """The file that a database URL names.
+def parsed(url: str) -> URL:
+    """A database URL in its parts.
 
     Raises:
-        StoreError: another kind of database, or none.
+        StoreError: it has none.
     """
-    parsed = _parsed(url)
-    dialect = parsed.drivername.partition("+")[0]
-    if dialect in ("postgres", "postgresql"):
-        raise StoreError(f"PostgreSQL is not supported yet; for now keep the log in a file: {EXPECTED}")
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise StoreError(f"unknown kind of database '{parsed.drivername}'; {EXPECTED}")
-    if not parsed.database or parsed.database == ":memory:":
-        raise StoreError(f"the log needs a file, since memory is not durable; {EXPECTED}")
-    if "?" in url or parsed.host:  # what is behind it would be dropped, and another file taken than was named
-        raise StoreError(f"a database URL has a file and nothing else, a ? in its name as %3F; {EXPECTED}")
-    return Path(parsed.database)
-
-
-def database_url(path: Path) -> str:
-    """The URL of a file, from which ``database_path`` reads the same file again."""
-    return f"sqlite:///{quote(str(path))}"
-
-
-def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError):
@@ -156,52 +124,15 @@ def _parsed(url: str) -> URL:
         raise StoreError(f"that database URL cannot be read; {EXPECTED}") from None
 
 
-def prepare_folder(path: Path) -> None:
-    """Make the folder of a database, for its owner's eyes only, and see that both can be written.
+def dialect_of(url: str) -> str:
+    """The kind of database that a URL names: ``sqlite`` or ``postgresql``.
 
     Raises:
-        StoreError: they cannot; SQLite would say so later and in fewer words.
+        StoreError: another kind, or none.
     """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path.parent}: cannot make the folder of the database ({error.strerror})") from error
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StoreError(f"{path.parent}: {READ_ONLY}")
-    if path.is_dir():
-        raise StoreError(f"{path}: this is a folder; name a file in it")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise StoreError(f"{path}: {READ_ONLY}")
-
-
-def _engine(path: Path, busy_seconds: float, *, pool_size: int, max_overflow: int) -> Engine:
-    return create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=QueuePool,
-        pool_size=pool_size,
-        max_overflow=max_overflow,
-        # The driver begins no transaction of its own accord: readers need none, the writer says how.
-        connect_args={"timeout": busy_seconds, "isolation_level": None},
-    )
-
-
-def _never_write(connection: Any, record: object) -> None:
-    _set(connection, "query_only = ON")
-
-
-def _write_durably(connection: Any, record: object) -> None:
-    # What is overwritten or deleted is zeroed in the file, too: an erased text must not lie about in free pages.
-    _set(connection, "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON")
-
-
-def _set(connection: Any, *pragmas: str) -> None:
-    """Set up a new connection, or close it: until this returns nobody else holds it."""
-    with ExitStack() as undone:
-        undone.callback(connection.close)
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
-        undone.pop_all()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    drivername = parsed(url).drivername
+    if drivername in ("sqlite", "sqlite+pysqlite"):
+        return "sqlite"
+    if drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return "postgresql"
+    raise StoreError(f"unknown kind of database '{drivername}'; {EXPECTED}")

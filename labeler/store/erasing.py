@@ -20,11 +20,11 @@ from labeler.errors import LogError, StoreError
 from labeler.ids import event_id, text_sha256
 from labeler.store import queries
 from labeler.store.beginning import STUDY_ANNOTATOR
+from labeler.store.positions import append_rows
 from labeler.store.rows import checked_at, event_from
 from labeler.store.schema import accounts, conversations, events, touches
 from labeler.store.spans import forget_spans
 from labeler.store.store import Store
-from labeler.store.writer import insert_rows
 
 Subject = Literal["annotator", "conversation"]
 CHECKPOINT_SECONDS = 10.0
@@ -56,6 +56,7 @@ def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "")
             everything is erased, and only the truncation of the write-ahead log has to be tried again.
     """
     with store.database.writing() as connection:
+        store.database.halt_appends(connection)
         doomed, streams = _doomed(connection, subject, id)
         fresh = [event for event in doomed if not isinstance(event.payload, Erased)]
         if fresh:
@@ -64,23 +65,22 @@ def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "")
             for stream_id in dict.fromkeys([*streams, id]):
                 announcement = Erased(erased_kind=subject, reason=reason)
                 _announce(connection, (subject, id), stream_id, announcement, checked_at(at))
-        position = connection.scalars(queries.last_position).one()
     truncate(store)
-    return Erasure(subject, id, len(fresh), tuple(streams), position)
+    return Erasure(subject, id, len(fresh), tuple(streams), store.position())
 
 
 def truncate(store: Store, seconds: float = CHECKPOINT_SECONDS) -> None:
-    """Move what is in the write-ahead log into the database, and leave nothing of it behind.
+    """Leave nothing behind of what was overwritten, in a write-ahead log or in a table.
 
     Raises:
         StoreError: a program has been reading for too long.
     """
     deadline = time.monotonic() + seconds
-    while store.database.checkpoint():
+    while place := store.database.scrub():
         if time.monotonic() > deadline:
             raise StoreError(
-                f"{store.database.path}-wal: erased, but an older copy is still in this file, since another program"
-                " reads it all the time; stop it and run the same command again"
+                f"{place}: erased, but an older copy is still in here, since another program reads it all the time;"
+                " stop it and run the same command again"
             )
         time.sleep(0.05)
 
@@ -99,10 +99,9 @@ def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Eve
     if id == STUDY_ANNOTATOR:
         raise LogError(f"{id}: this is the study itself, no annotator")
     # Who adopted a conversation is the person who began it: under either id it is their own.
-    began = events.c.position == conversations.c.first_position
     theirs = or_(conversations.c.annotator_id == id, events.c.annotator_id == id)
     touched = list(connection.scalars(_touched, {"id": id}))
-    owned = select(conversations.c.conversation_id).join(events, began)
+    owned = select(conversations.c.conversation_id).join(events, queries.its_beginning)
     own = set(connection.scalars(owned.where(theirs, conversations.c.conversation_id.in_(_touched)), {"id": id}))
     doomed = [event for event in _stream(connection, id) if not _announces(event)]
     streams: list[str] = []
@@ -146,12 +145,12 @@ def _announces(event: Event) -> bool:
 def _overwrite(connection: Connection, doomed: Iterable[Event], reason: str) -> None:
     for event in doomed:
         tombstone = Erased(erased_kind=event.payload.kind, reason=reason)
-        _rewrite(connection, event.position, tombstone)
+        _rewrite(connection, event.event_id, tombstone)
 
 
-def _rewrite(connection: Connection, position: int, payload: Payload) -> None:
+def _rewrite(connection: Connection, event_id: str, payload: Payload) -> None:
     connection.execute(
-        update(events).where(events.c.position == position).values(kind=payload.kind, body=body_json(payload))
+        update(events).where(events.c.event_id == event_id).values(kind=payload.kind, body=body_json(payload))
     )
 
 
@@ -160,8 +159,7 @@ def _announce(connection: Connection, by: tuple[Subject, str], stream_id: str, a
     conversation open somewhere has to read it again before they can go on with it."""
     subject, id = by
     seq = connection.scalars(queries.last_seq, {"stream_id": stream_id}).one() + 1
-    position = connection.scalars(queries.last_position).one() + 1
     own = event_id(STUDY_ANNOTATOR, f"erase:{subject}:{stream_id}:{seq}", 0)
     annotator_id = id if subject == "annotator" else STUDY_ANNOTATOR
     row = (own, stream_id, seq, announcement.kind, at, annotator_id, body_json(announcement))
-    insert_rows(connection, [row], position)
+    append_rows(connection, [row])

@@ -6,33 +6,36 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, Table, delete, except_, func, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Select, Table, case, delete, except_, func, insert, null, select, update
 
 from labeler.core.events import ConversationAdopted, ConversationStarted, Erased
+from labeler.store.dialects import compiled
 from labeler.store.rows import Draft
 from labeler.store.schema import adoptions, begins_conversation, conversations, events, touches
 
 # Who touched which stream.
 Touch = tuple[str, str]
 
-# Compiled once: see writer.py.
-_touch = str(sqlite.insert(touches).on_conflict_do_nothing().compile(dialect=sqlite.dialect()))
+# Compiled once: see positions.py.
+_touch = compiled(lambda module: module.insert(touches).on_conflict_do_nothing())
 _count = select(func.coalesce(func.max(conversations.c.ordinal) + 1, 0))
 
 
-def index(connection: Connection, rows: Sequence[Draft], first: int, known: Set[Touch] = frozenset()) -> set[Touch]:
-    """Take in rows that were just stored at positions ``first``, ``first + 1``, ...
+def index(
+    connection: Connection, rows: Sequence[Draft], first: int | None, known: Set[Touch] = frozenset()
+) -> set[Touch]:
+    """Take in rows that were just stored at positions ``first``, ``first + 1``, ..., or at none yet.
 
     ``known`` are touches that are in their table for certain, so that nobody looks; the answer is those to which this
     applies once the transaction is committed.
     """
     touched = {(row[5], row[1]) for row in rows if row[5] != row[1]} - known
     if touched:
-        connection.exec_driver_sql(_touch, list(touched))
-    begun = [(position, row) for position, row in enumerate(rows, first) if _begins_conversation(row)]
+        # In one order everywhere: of two that wait for each other's rows, one would be ended.
+        connection.exec_driver_sql(_touch[connection.dialect.name], sorted(touched))
+    begun = [(at, row) for at, row in enumerate(rows) if _begins_conversation(row)]
     if begun:
-        _number(connection, begun)
+        _enter(connection, begun, first)
     for row in rows:
         if row[3] == ConversationAdopted.kind:
             owned = conversations.c.conversation_id == row[1]
@@ -47,11 +50,16 @@ def _begins_conversation(row: Draft) -> bool:
     return seq == 1 and kind == ConversationStarted.kind
 
 
-def _number(connection: Connection, begun: Sequence[tuple[int, Draft]]) -> None:
-    count = connection.scalars(_count).one()
+def _enter(connection: Connection, begun: Sequence[tuple[int, Draft]], first: int | None) -> None:
+    count = 0 if first is None else connection.scalars(_count).one()
     entries = [
-        {"ordinal": ordinal, "conversation_id": row[1], "annotator_id": row[5], "first_position": position}
-        for ordinal, (position, row) in enumerate(begun, count)
+        {
+            "ordinal": None if first is None else ordinal,
+            "conversation_id": row[1],
+            "annotator_id": row[5],
+            "first_position": None if first is None else first + at,
+        }
+        for ordinal, (at, row) in enumerate(begun, count)
     ]
     connection.execute(insert(conversations), entries)
 
@@ -72,7 +80,9 @@ _owner = (
 
 DERIVED: dict[Table, Select[Any]] = {
     conversations: select(
-        (func.row_number().over(order_by=events.c.position) - 1).label("ordinal"),
+        case((events.c.position.is_(None), null()), else_=func.row_number().over(order_by=events.c.position) - 1).label(
+            "ordinal"
+        ),
         events.c.conversation_id,
         func.coalesce(_owner, events.c.annotator_id).label("annotator_id"),
         events.c.position.label("first_position"),

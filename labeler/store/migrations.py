@@ -12,10 +12,13 @@ from sqlalchemy import Connection, inspect, select
 
 from labeler.errors import StoreError
 from labeler.store.database import Database
+from labeler.store.dialects import on_postgresql
+from labeler.store.postgresql_migrations import POSTGRESQL_MIGRATIONS
 from labeler.store.schema import migrations
 
 Migration = Callable[[Connection], None]
 MIGRATIONS: list[Migration] = []
+"""The steps of SQLite; those of PostgreSQL have a file of their own."""
 
 
 def step(migration: Migration) -> Migration:
@@ -233,12 +236,19 @@ def m008_summaries(connection: Connection) -> None:
     )
 
 
-def migrate(database: Database, now: str, steps: Sequence[Migration] = MIGRATIONS) -> None:
-    """Run the steps that a database has not run yet.
+def steps_of(database: Database) -> Sequence[Migration]:
+    """The steps of a database of this kind."""
+    with database.reading() as connection:
+        return POSTGRESQL_MIGRATIONS if on_postgresql(connection) else MIGRATIONS
+
+
+def migrate(database: Database, now: str, steps: Sequence[Migration] | None = None) -> None:
+    """Run the steps that a database has not run yet; of several that try at once one does.
 
     Raises:
         StoreError: it belongs to another program or to a newer labeler, or cannot be written.
     """
+    steps = steps_of(database) if steps is None else steps
     while (done := _steps_run(database, steps)) < len(steps):
         _run_step(database, steps[done], done + 1, now)
 
@@ -248,11 +258,11 @@ def _steps_run(database: Database, steps: Sequence[Migration]) -> int:
         tables = inspect(connection).get_table_names()
         if migrations.name not in tables:
             if tables:
-                raise StoreError(f"{database.path}: this database belongs to another program; name another file")
+                raise StoreError(f"{database.name}: this database belongs to another program; name another one")
             return 0
         names = connection.scalars(select(migrations.c.name).order_by(migrations.c.number)).all()
     if list(names) != [migration.__name__ for migration in steps[: len(names)]]:
-        raise StoreError(f"{database.path}: written by a newer labeler (its last step is {names[-1]}); update labeler")
+        raise StoreError(f"{database.name}: written by a newer labeler (its last step is {names[-1]}); update labeler")
     return len(names)
 
 

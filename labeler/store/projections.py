@@ -15,6 +15,7 @@ from labeler.core.conversation import Conversation
 from labeler.core.folding import replay
 from labeler.core.standing import Standing, standing_of
 from labeler.store import queries
+from labeler.store.positions import late_conversations
 from labeler.store.rows import event_from
 from labeler.store.schema import about_annotators, conversations, events, projections
 from labeler.store.store import Store
@@ -58,33 +59,36 @@ def follow(store: Store, projection: Projection, tell: Callable[[int, int], None
 
     Broken off it begins again where it began. ``tell`` hears how many conversations were taken in, and of how many.
     """
+    upto = store.position()
     with store.database.reading() as connection:
-        after, upto = _known(connection, projection), connection.scalars(queries.last_position).one()
+        after = _known(connection, projection)
     if after is None:
         with store.database.writing() as connection:
             after = _position(connection, projection)
     if after >= upto:
-        return int(upto)
+        return upto
     with store.database.reading() as connection:
         changed = _changed(connection, after, upto)
     for start in range(0, len(changed), AT_ONCE):
         batch = changed[start : start + AT_ONCE]
         with store.database.writing() as connection:
-            _take_in(connection, projection, batch)
+            _take_in(connection, projection, _names(connection, batch))
         tell(start + len(batch), len(changed))
     with store.database.writing() as connection:
         _remember(connection, projection, upto)
-    return int(upto)
+    return upto
 
 
 def catch_up(connection: Connection, projection: Projection) -> None:
-    """The same within a transaction, when little can have happened since."""
+    """The same within a transaction, when little can have happened since; with what has no position yet."""
     after, upto = _position(connection, projection), connection.scalars(queries.last_position).one()
     if after < upto:
         changed = _changed(connection, after, upto)
         for start in range(0, len(changed), AT_ONCE):
-            _take_in(connection, projection, changed[start : start + AT_ONCE])
+            _take_in(connection, projection, _names(connection, changed[start : start + AT_ONCE]))
         _remember(connection, projection, upto)
+    if late := late_conversations(connection):
+        _take_in(connection, projection, late)
 
 
 def _changed(connection: Connection, after: int, upto: int) -> Sequence[int]:
@@ -95,11 +99,14 @@ def _changed(connection: Connection, after: int, upto: int) -> Sequence[int]:
     return sorted(connection.scalars(queries.dirty, bounds))
 
 
-def _take_in(connection: Connection, projection: Projection, ordinals: Sequence[int]) -> None:
+def _names(connection: Connection, ordinals: Sequence[int]) -> Sequence[str]:
+    return connection.scalars(_named, {"ordinals": list(ordinals)}).all()
+
+
+def _take_in(connection: Connection, projection: Projection, named: Sequence[str]) -> None:
     """Take in some conversations as they are now."""
     about = connection.execute(select(events).where(about_annotators).order_by(events.c.position))
     standing = standing_of(map(event_from, about), consent_needed=projection.consent_needed)
-    named = list(connection.scalars(_named, {"ordinals": list(ordinals)}))
     projection.put(connection, [_read(connection, conversation_id) for conversation_id in named], standing)
 
 

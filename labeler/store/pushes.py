@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
 
+from labeler.store.dialects import insertion
 from labeler.store.schema import pushes
 from labeler.store.store import Store
 
@@ -120,7 +120,7 @@ def _end(store: Store, repo: str, holder: str, values: dict[str, object], next_a
 
 
 def _put(connection: Connection, repo: str, **values: object) -> None:
-    new = insert(pushes).values(repo=repo, failures=0, **values)
+    new = insertion(connection, pushes).values(repo=repo, failures=0, **values)
     connection.execute(new.on_conflict_do_update(index_elements=[pushes.c.repo], set_={"repo": repo, **values}))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Text, bindparam, func, select, tuple_, type_coerce, union, union_all
+from sqlalchemy import Text, and_, bindparam, func, select, tuple_, union, union_all
 
 from labeler.core.events import Erased, MessageSent
+from labeler.store.dialects import member
 from labeler.store.rows import Row
 from labeler.store.schema import about_annotators, conversations, events, touches
 
@@ -12,6 +13,7 @@ PAGE_EVENTS = 2000
 
 _in_range = (events.c.position > bindparam("after"), events.c.position <= bindparam("upto"))
 _of_conversation = events.c.conversation_id == conversations.c.conversation_id
+its_beginning = and_(_of_conversation, events.c.seq == 1)
 
 last_position = select(func.coalesce(func.max(events.c.position), 0))
 first_stream = select(events.c.conversation_id).where(events.c.position == 1)
@@ -29,11 +31,11 @@ of_annotators = in_order.where(
     about_annotators, events.c.conversation_id.not_in(select(conversations.c.conversation_id))
 )
 
+late = select(events.c.conversation_id).where(events.c.position.is_(None)).distinct()
+
 event_at = select(events.c.event_id).where(events.c.position == bindparam("position"))
 tombstones = select(func.count()).select_from(events).where(about_annotators, events.c.kind == Erased.kind, *_in_range)
-announcements = tombstones.where(
-    type_coerce(events.c.body, JSON)["erased_kind"].as_string().in_(["annotator", "conversation"])
-)
+announcements = tombstones.where(member(events.c.body, "erased_kind").in_(["annotator", "conversation"]))
 
 _touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bindparam("annotator_id"))
 tally = (
@@ -52,23 +54,13 @@ _newest = (
     .correlate(conversations)
     .scalar_subquery()
 )
-_kept = (
-    select(events.c.position)
-    .where(events.c.position == conversations.c.first_position, events.c.kind != Erased.kind)
-    .correlate(conversations)
-    .exists()
-)
+_kept = select(events.c.position).where(its_beginning, events.c.kind != Erased.kind).correlate(conversations).exists()
 begun_by = (
     select(conversations.c.conversation_id)
     .where(conversations.c.annotator_id == bindparam("annotator_id"), _kept)
-    .order_by(_newest.desc())
+    .order_by(_newest.desc().nulls_first(), conversations.c.conversation_id.desc())
 )
-_mode = (
-    select(type_coerce(events.c.body, JSON)["mode"].as_string())
-    .where(events.c.position == conversations.c.first_position)
-    .correlate(conversations)
-    .scalar_subquery()
-)
+_mode = select(member(events.c.body, "mode")).where(its_beginning).correlate(conversations).scalar_subquery()
 begun_by_in = begun_by.where(_mode == bindparam("mode"))
 begun_upto = (
     select(conversations.c.ordinal + 1)
@@ -79,7 +71,7 @@ begun_upto = (
 
 _sent = events.alias("sent")
 _first_sent = (
-    select(_sent.c.position)
+    select(_sent.c.seq)
     .where(_sent.c.conversation_id == conversations.c.conversation_id, _sent.c.kind == MessageSent.kind)
     .order_by(_sent.c.seq)
     .limit(1)
@@ -89,7 +81,7 @@ _first_sent = (
 openers = (
     select(events)
     .select_from(conversations)
-    .join(events, events.c.position == _first_sent)
+    .join(events, and_(_of_conversation, events.c.seq == _first_sent))
     .where(conversations.c.conversation_id.in_(bindparam("conversation_ids", expanding=True)))
 )
 

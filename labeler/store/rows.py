@@ -97,7 +97,7 @@ def placed(event: NewEvent, position: int) -> Event:
 
 
 def event_from(row: Iterable[Any]) -> Event:
-    """Read a row whose columns are COLUMNS.
+    """Read a row whose columns are COLUMNS. An event that has no position yet (see positions.py) says 0.
 
     Raises:
         LogError: the body is not one that this version can read.
@@ -110,7 +110,7 @@ def event_from(row: Iterable[Any]) -> Event:
         at=at,
         annotator_id=annotator_id,
         payload=_payload(position, kind, body),
-        position=position,
+        position=position or 0,
     )
 
 

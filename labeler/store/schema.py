@@ -1,5 +1,8 @@
 """The tables of the log, as SQLAlchemy Core sees them. The migrations make them; a test proves that both agree.
 
+On PostgreSQL an event has no ``position`` until a reader gives it one, nor a new conversation its ``ordinal`` and
+``first_position``: see ``positions.py``, which has further columns of ``events`` to itself.
+
 ``events`` is the log (append-only, the only truth). ``conversations`` and ``touches`` are derived from it, kept in the
 same transaction, and can be made anew at any time; so can ``spans``, what was found in texts that are published. They
 grow with conversations, not with events: what every append must pay for is the log itself and nothing else. ``pushes``
@@ -12,7 +15,7 @@ what in hand.
 from __future__ import annotations
 
 from sqlalchemy import (
-    JSON,
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -27,7 +30,6 @@ from sqlalchemy import (
     and_,
     literal_column,
     or_,
-    type_coerce,
 )
 
 from labeler.core.events import (
@@ -39,8 +41,12 @@ from labeler.core.events import (
     ConversationStarted,
     Erased,
 )
+from labeler.store.dialects import SQLITE, member
 
 metadata = MetaData()
+
+# Positions and what is counted: SQLite has one kind of integer, and its key must be called so.
+Number = BigInteger().with_variant(Integer, SQLITE)
 
 migrations = Table(
     "migrations",
@@ -53,10 +59,10 @@ migrations = Table(
 events = Table(
     "events",
     metadata,
-    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("position", Number, primary_key=True, autoincrement=False),
     Column("event_id", Text, nullable=False, unique=True),
     Column("conversation_id", Text, nullable=False),
-    Column("seq", Integer, nullable=False),
+    Column("seq", Number, nullable=False),
     Column("kind", Text, nullable=False),
     Column("at", Text, nullable=False),
     Column("annotator_id", Text, nullable=False),
@@ -74,7 +80,9 @@ ABOUT_ANNOTATORS = (
     Erased.kind,
 )
 about_annotators = events.c.kind.in_([literal_column(f"'{kind}'") for kind in ABOUT_ANNOTATORS])
-events_about_annotators = Index("events_about_annotators", events.c.position, sqlite_where=about_annotators)
+events_about_annotators = Index(
+    "events_about_annotators", events.c.position, sqlite_where=about_annotators, postgresql_where=about_annotators
+)
 
 # What begins a conversation, be it a tombstone by now.
 begins_conversation = and_(
@@ -83,7 +91,7 @@ begins_conversation = and_(
         events.c.kind == ConversationStarted.kind,
         and_(
             events.c.kind == Erased.kind,
-            type_coerce(events.c.body, JSON)["erased_kind"].as_string() == ConversationStarted.kind,
+            member(events.c.body, "erased_kind") == ConversationStarted.kind,
         ),
     ),
 )
@@ -91,7 +99,7 @@ begins_conversation = and_(
 
 def adoptions(table: FromClause) -> ColumnElement[bool]:
     """What made a conversation somebody else's, be it a tombstone by now; the index's own condition stands first."""
-    erased_kind = type_coerce(table.c.body, JSON)["erased_kind"].as_string()
+    erased_kind = member(table.c.body, "erased_kind")
     return and_(_of_owners(table), or_(table.c.kind != Erased.kind, erased_kind == ConversationAdopted.kind))
 
 
@@ -100,16 +108,22 @@ def _of_owners(table: FromClause) -> ColumnElement[bool]:
     return table.c.kind.in_([literal_column(f"'{kind}'") for kind in kinds])
 
 
-events_of_owners = Index("events_of_owners", events.c.conversation_id, events.c.seq, sqlite_where=_of_owners(events))
+events_of_owners = Index(
+    "events_of_owners",
+    events.c.conversation_id,
+    events.c.seq,
+    sqlite_where=_of_owners(events),
+    postgresql_where=_of_owners(events),
+)
 
 # The conversations, numbered from 0 in the order of their first events, and whose each is.
 conversations = Table(
     "conversations",
     metadata,
-    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("ordinal", Number, primary_key=True, autoincrement=False),
     Column("conversation_id", Text, nullable=False, unique=True),
     Column("annotator_id", Text, nullable=False, index=True),
-    Column("first_position", Integer, nullable=False, unique=True),
+    Column("first_position", Number, nullable=False, unique=True),
 )
 
 # In which streams, besides their own, an annotator has caused an event.
@@ -137,7 +151,7 @@ pushes = Table(
     Column("holder", Text),
     Column("held_until", Text),
     Column("pushed_at", Text),
-    Column("position", Integer),
+    Column("position", Number),
     Column("committed_at", Text),
     Column("commit_oid", Text),
     Column("next_at", Text),
@@ -174,7 +188,7 @@ projections = Table(
     "projections",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("position", Integer, nullable=False),
+    Column("position", Number, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -227,6 +241,6 @@ summary_sums = Table(
     "summary_sums",
     metadata,
     Column("key", Text, primary_key=True),
-    Column("times", Integer, nullable=False),
+    Column("times", Number, nullable=False),
     sqlite_with_rowid=False,
 )

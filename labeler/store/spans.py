@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from labeler.core.redaction import Span
+from labeler.store.dialects import insertion
 from labeler.store.schema import spans
 from labeler.store.store import Store
 
@@ -38,7 +38,7 @@ def remember_spans(store: Store, finder: str, found: Mapping[str, Sequence[Span]
         for digest, hits in sorted(found.items())
     ]
     with store.database.writing() as connection:
-        connection.execute(insert(spans).on_conflict_do_nothing(), rows)
+        connection.execute(insertion(connection, spans).on_conflict_do_nothing(), rows)
 
 
 def forget_spans(connection: Connection, digests: Iterable[str]) -> None:

@@ -18,11 +18,13 @@ from labeler.errors import StoreError
 from labeler.ids import new_id
 from labeler.store import queries
 from labeler.store.beginning import log_started
-from labeler.store.database import Database, database_path, prepare_folder
+from labeler.store.database import Database
 from labeler.store.migrations import migrate
+from labeler.store.opening import database_at
+from labeler.store.positions import insert_rows, number, number_within
 from labeler.store.rows import Row, drafts_of, event_from, event_of
 from labeler.store.schema import events
-from labeler.store.writer import Writer, insert_rows
+from labeler.store.writer import Writer
 
 BUSY_SECONDS = 10.0
 WINDOW_GESTURES = 2000
@@ -46,7 +48,7 @@ def utc_now() -> str:
 
 
 class Store:
-    """An open log. Safe to use from any number of threads, and from several processes on one file.
+    """An open log. Safe to use from any number of threads, and from several processes.
 
     Every method raises StoreError, one line, when the database cannot be used. ``database`` is for this package alone.
     """
@@ -57,22 +59,33 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], str] = utc_now, busy_seconds: float = BUSY_SECONDS) -> Store:
-        """Open the log at a database URL (``sqlite:///FILE``); made, or brought up to date, if need be.
+        """Open the log at a database URL (``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/NAME``); made, or
+        brought up to date, if need be.
 
-        ``busy_seconds`` is how long an append waits for other programs that write to the same file.
+        ``busy_seconds`` is how long an append waits for other programs that write to the same place.
         """
-        path = database_path(url)
-        prepare_folder(path)
         with ExitStack() as undone:
-            database = Database(path, busy_seconds=busy_seconds)
+            database = database_at(url, busy_seconds=busy_seconds)
             undone.callback(database.close)
+            database.prepare()
             migrate(database, clock())
             _begin_log(database, clock())
             undone.pop_all()
         return cls(database)
 
+    @staticmethod
+    def begun(url: str) -> bool:
+        """Whether there is a log at a database URL. Makes nothing.
+
+        Raises:
+            StoreError: the URL names no database, or the server cannot be reached.
+        """
+        database = database_at(url, busy_seconds=BUSY_SECONDS)
+        with closing(database):
+            return database.exists()
+
     def close(self) -> None:
-        """Store what was submitted, then let go of the file. A second time does nothing."""
+        """Store what was submitted, then let go of the database. A second time does nothing."""
         self._writer.close()
         self.database.close()
 
@@ -119,8 +132,18 @@ class Store:
 
     @property
     def url(self) -> str:
-        """The database URL under which any process on this file system can open the log."""
+        """The database URL under which any process on this machine can open the log. It may hold a password."""
         return self.database.url
+
+    @property
+    def name(self) -> str:
+        """Names the database to a person, without a password."""
+        return self.database.name
+
+    @property
+    def erased(self) -> str:
+        """What has become of texts that were erased, in the words of a receipt."""
+        return self.database.erased
 
     @property
     def source_id(self) -> str:
@@ -128,11 +151,12 @@ class Store:
         with self.database.reading() as connection:
             source_id: str | None = connection.scalars(queries.first_stream).one_or_none()
         if source_id is None:
-            raise StoreError(f"{self.database.path}: the log has lost its beginning; restore a backup")
+            raise StoreError(f"{self.database.name}: the log has lost its beginning; restore a backup")
         return source_id
 
     def position(self) -> int:
-        """The position of the last event."""
+        """The position of the last event that has one."""
+        number(self.database)
         with self.database.reading() as connection:
             return int(connection.scalars(queries.last_position).one())
 
@@ -176,6 +200,7 @@ class Store:
     def conversations_of(self, annotator_id: str, mode: str | None = None, limit: int | None = None) -> list[str]:
         """The conversations that an annotator began, of one mode or all, the one with the newest event first."""
         query = queries.begun_by if mode is None else queries.begun_by_in
+        number(self.database)
         with self.database.reading() as connection:
             return list(connection.scalars(query.limit(limit), {"annotator_id": annotator_id, "mode": mode}))
 
@@ -245,6 +270,7 @@ def _begin_log(database: Database, now: str) -> None:
             return
     started = [log_started(new_id(), now)]
     with database.writing() as connection:
+        number_within(connection)
         if not connection.scalars(queries.last_position).one():  # else another process was first
             insert_rows(connection, drafts_of(started), 1)
 

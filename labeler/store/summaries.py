@@ -9,27 +9,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql import ClauseElement
 
 from labeler.core.contributions import Key, contributions
 from labeler.core.conversation import Conversation
 from labeler.core.standing import Standing
+from labeler.store.dialects import compiled
 from labeler.store.projections import Projection, follow, untold
 from labeler.store.schema import summary_parts, summary_sums
 from labeler.store.store import Store
 
 VERSION = "1"  # of what is counted: with another one everything is counted anew
 
-_insertion = sqlite.insert(summary_sums)
-_add = str(
-    _insertion.on_conflict_do_update(
-        index_elements=[summary_sums.c.key],
-        set_={"times": summary_sums.c.times + _insertion.excluded.times},
-    ).compile(dialect=sqlite.dialect())
-)
+
+def _adding(module: ModuleType) -> ClauseElement:
+    new = module.insert(summary_sums)
+    added = summary_sums.c.times + new.excluded.times
+    more: ClauseElement = new.on_conflict_do_update(index_elements=[summary_sums.c.key], set_={"times": added})
+    return more
+
+
+_add = compiled(_adding)
 _before = select(summary_parts.c.counts).where(
     summary_parts.c.conversation_id.in_(bindparam("conversation_ids", expanding=True))
 )
@@ -74,7 +78,7 @@ def _put(connection: Connection, changed: Sequence[Conversation], standing: Stan
         connection.execute(insert(summary_parts), parts)
     rows = [(key, times) for key, times in sorted(moved.items()) if times]
     if rows:
-        connection.exec_driver_sql(_add, rows)
+        connection.exec_driver_sql(_add[connection.dialect.name], rows)
         connection.execute(delete(summary_sums).where(summary_sums.c.times == 0))
 
 

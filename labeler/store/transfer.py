@@ -24,10 +24,10 @@ from labeler.errors import LogError
 from labeler.store import queries
 from labeler.store.beginning import check_beginning
 from labeler.store.index import DERIVED
+from labeler.store.positions import insert_rows, number_within
 from labeler.store.rows import COLUMNS, Draft, checked_at
 from labeler.store.schema import events
 from labeler.store.store import Store
-from labeler.store.writer import insert_rows
 
 CHUNK_LINES = 1000
 LARGEST_SEQ = 2**63 - 1
@@ -96,6 +96,8 @@ def load(store: Store, path: Path) -> LoadReport:
     """
     try:
         with path.open("rb") as lines, store.database.writing() as connection:
+            store.database.halt_appends(connection)
+            number_within(connection)
             return _Loading(connection, path).take(_parsed(path, lines))
     except OSError as error:
         raise LogError(f"{path}: cannot read it ({error.strerror})") from error
@@ -152,6 +154,7 @@ def _body(body: dict[str, Any]) -> str:
 
 # ── into the log ──
 
+_first_two = select(events.c.position).limit(2)
 _stored = select(events).where(events.c.event_id.in_(bindparam("event_ids", expanding=True)))
 
 
@@ -169,7 +172,7 @@ class _Loading:
         self._connection = connection
         self._path = path
         self._last = self._before = connection.scalars(queries.last_position).one()
-        if self._before == 1:
+        if connection.scalars(_first_two).all() == [1]:
             self._empty()
 
     def take(self, lines: Iterator[_Numbered]) -> LoadReport:
@@ -196,7 +199,7 @@ class _Loading:
         stored = {row.event_id: tuple(row) for row in found}
         for line in chunk:
             before = stored.get(line.row[0])
-            if before is not None and (before[0] > self._before or not _same(before[1:], line.row)):
+            if before is not None and ((before[0] or 0) > self._before or not _same(before[1:], line.row)):
                 raise self._refused(line, f"event {line.row[0]} is stored with another content")
         return [line for line in chunk if line.row[0] not in stored]
 
@@ -212,7 +215,8 @@ class _Loading:
         """Which line made a constraint fire: the first that does when they are stored one by one."""
         for position, line in enumerate(fresh, self._last + 1):
             try:
-                insert_rows(self._connection, [line.row], position)
+                with self._connection.begin_nested():
+                    insert_rows(self._connection, [line.row], position)
             except IntegrityError:
                 return self._refused(line, self._reason(line.row))
         return LogError(f"{self._path}: the table of conversations contradicts the log; run labeler verify")

@@ -13,32 +13,27 @@ from concurrent.futures import Future, InvalidStateError
 from itertools import accumulate
 from queue import SimpleQueue
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from labeler.core.bodies import body_json
 from labeler.core.events import Event, NewEvent
 from labeler.errors import EventConflict, SeqConflict, StoreError
-from labeler.store import queries
-from labeler.store.database import Database
-from labeler.store.index import Touch, index
+from labeler.store.database import ContentionError, Database
+from labeler.store.index import Touch
+from labeler.store.positions import append_rows
 from labeler.store.rows import Draft, drafts_of, event_from, placed
 from labeler.store.schema import events
 
 GROUP_GESTURES = 4096
 TOUCHES_KNOWN = 100_000
 
-# Compiled once, so that rows go to the driver as they are: what a group costs besides its commit is mostly this.
-_insert = str(insert(events).compile(dialect=sqlite.dialect()))
-_last_position = str(queries.last_position.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
-
-
 # Events that are stored together or not at all, and the one who waits for them.
 _Gesture = tuple[Sequence[NewEvent], Future[list[Event]]]
 
-# How a gesture ended: stored at this and the following positions, stored before as these events, or not stored.
-_Outcome = int | list[Event] | StoreError
+# How a gesture ended: stored at this and the following positions (None: they are not given yet), stored before as these
+# events, or not stored.
+_Outcome = int | None | list[Event] | StoreError
 
 
 class Writer:
@@ -67,7 +62,7 @@ class Writer:
             if not self._closed:
                 self._waiting.put((new, answer))
                 return answer
-        answer.set_exception(StoreError(f"{self._database.path}: the log is closed; nothing more is stored"))
+        answer.set_exception(StoreError(f"{self._database.name}: the log is closed; nothing more is stored"))
         return answer
 
     def close(self) -> None:
@@ -105,22 +100,36 @@ class Writer:
         except StoreError as error:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits for ever and the writer goes on
-            reason = f"{self._database.path}: could not store this: {error}"
+            reason = f"{self._database.name}: could not store this: {error}"
         return [StoreError(reason) for _ in group]
 
     def _commit(self, group: Sequence[Sequence[Draft]]) -> Sequence[_Outcome]:
         if not group:
             return []
         try:
-            with self._database.writing() as connection:
+            with self._database.appending() as connection:
                 outcomes, touched = _store(connection, group, self._touched)
-        except IntegrityError:
-            with self._database.writing() as connection:
-                return [_store_one(connection, rows) for rows in group]
+        except (IntegrityError, ContentionError):
+            return self._one_by_one(group)
         if len(self._touched) > TOUCHES_KNOWN:
             self._touched.clear()
         self._touched |= touched
         return outcomes
+
+    def _one_by_one(self, group: Sequence[Sequence[Draft]]) -> Sequence[_Outcome]:
+        try:
+            with self._database.appending() as connection:
+                return [_store_one(connection, rows) for rows in group]
+        except ContentionError:
+            return [self._alone(rows) for rows in group]
+
+    def _alone(self, rows: Sequence[Draft]) -> _Outcome:
+        """A gesture in a transaction of its own holds nothing that somebody could wait for while it waits for them."""
+        try:
+            with self._database.appending() as connection:
+                return _store_one(connection, rows)
+        except StoreError as error:
+            return error
 
 
 def _drafted(new: Sequence[NewEvent]) -> Sequence[Draft] | StoreError:
@@ -136,6 +145,8 @@ def _resolve(answer: Future[list[Event]], new: Sequence[NewEvent], outcome: _Out
     try:
         if isinstance(outcome, StoreError):
             answer.set_exception(outcome)
+        elif outcome is None:
+            answer.set_result([placed(event, 0) for event in new])
         elif isinstance(outcome, int):
             answer.set_result([placed(event, position) for position, event in enumerate(new, outcome)])
         else:
@@ -144,26 +155,13 @@ def _resolve(answer: Future[list[Event]], new: Sequence[NewEvent], outcome: _Out
         pass  # whoever waited has given up; what is stored is stored, and known if it comes again
 
 
-def insert_rows(
-    connection: Connection, rows: Sequence[Draft], first: int, known: Set[Touch] = frozenset()
-) -> set[Touch]:
-    """Put rows at positions ``first``, ``first + 1``, ... of the log and its index, which says what ``known`` is.
-
-    Raises:
-        IntegrityError: an event id or seq is taken, or a seq does not follow the one before.
-    """
-    if not rows:
-        return set()
-    connection.exec_driver_sql(_insert, [(position, *row) for position, row in enumerate(rows, first)])
-    return index(connection, rows, first, known)
-
-
 def _store(
     connection: Connection, group: Sequence[Sequence[Draft]], known: Set[Touch] = frozenset()
-) -> tuple[list[int], set[Touch]]:
+) -> tuple[Sequence[int | None], set[Touch]]:
     """The positions of the gestures' first events, and what is known when they are committed."""
-    first = connection.exec_driver_sql(_last_position).scalar_one() + 1
-    touched = insert_rows(connection, [row for rows in group for row in rows], first, known)
+    first, touched = append_rows(connection, [row for rows in group for row in rows], known)
+    if first is None:
+        return [None] * len(group), touched
     return list(accumulate((len(rows) for rows in group[:-1]), initial=first)), touched
 
 

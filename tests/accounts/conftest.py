@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -41,8 +40,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store.open(f"sqlite:///{tmp_path}/log.db")) as store:
+def store(new_url: Callable[[str], str]) -> Iterator[Store]:
+    with closing(Store.open(new_url("log"))) as store:
         yield store
 
 

@@ -6,10 +6,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -49,8 +48,8 @@ def reviewer_on(store: Store, clock: Clock | None = None, **review: object) -> R
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store.open(f"sqlite:///{tmp_path}/log.db")) as store:
+def store(new_url: Callable[[str], str]) -> Iterator[Store]:
+    with closing(Store.open(new_url("log"))) as store:
         yield store
 
 

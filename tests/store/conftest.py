@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,13 +22,13 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(f"sqlite:///{tmp_path}/logs/study.db")
+def place(new_url: Callable[[str], str]) -> Place:
+    return Place(new_url("study"))
 
 
 @pytest.fixture
-def other_place(tmp_path: Path) -> Place:
-    return Place(f"sqlite:///{tmp_path}/logs/other.db")
+def other_place(new_url: Callable[[str], str]) -> Place:
+    return Place(new_url("other"))
 
 
 @pytest.fixture

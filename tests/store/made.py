@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
+
+from sqlalchemy import Connection
 
 from labeler.core.events import ConversationStarted, Event, MessageSent, NewEvent, Payload, VoteCast
 from labeler.store import Store
@@ -41,6 +45,20 @@ def facts(events: Sequence[NewEvent]) -> list[tuple[Any, ...]]:
         (event.event_id, event.conversation_id, event.seq, event.at, event.annotator_id, event.payload)
         for event in events
     ]
+
+
+@contextmanager
+def held(store: Store) -> Iterator[Connection]:
+    """Nobody can append until the block is left."""
+    with store.database.writing() as connection:
+        store.database.halt_appends(connection)
+        yield connection
+
+
+def numbered(store: Store, events: Sequence[Event]) -> list[Event]:
+    """The same events with the positions that they have by now: they may have had none when they were stored."""
+    positions = {event.event_id: event.position for event in store.scan()}
+    return [replace(event, position=positions[event.event_id]) for event in events]
 
 
 def ids(events: Sequence[NewEvent]) -> list[str]:

@@ -23,7 +23,7 @@ from labeler.errors import EventConflict, SeqConflict, StoreError
 from labeler.ids import event_id
 from labeler.store import Store
 from tests.store.conftest import Place
-from tests.store.made import LATER, facts, ids, log_of, made, votes
+from tests.store.made import LATER, facts, held, ids, log_of, made, numbered, votes
 from tests.stories import told
 
 # ── what is stored ──
@@ -53,12 +53,18 @@ def test_the_clock_of_the_caller_says_when_a_log_began(place: Place) -> None:
         assert next(store.scan()).at == LATER
 
 
-def test_what_is_appended_comes_back_with_the_next_positions(store: Store) -> None:
+def test_what_is_appended_takes_the_next_positions(store: Store) -> None:
     story = told().asks("Why?").answers("Because.").likes().retries("So.").better().edits("Thus.").undoes()
     stored = store.append(story.events)
-    assert [event.position for event in stored] == list(range(2, 2 + len(story.events)))
     assert facts(stored) == facts(story.events)
-    assert log_of(store) == stored
+    placed = numbered(store, stored)
+    assert [event.position for event in placed] == list(range(2, 2 + len(story.events)))
+    assert log_of(store) == placed
+
+
+@pytest.mark.databases("sqlite")
+def test_one_writer_knows_positions_at_once(store: Store) -> None:
+    assert [event.position for event in store.append(votes("c1", 3))] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +111,8 @@ def test_a_gesture_without_events_stores_nothing(store: Store) -> None:
 def test_a_gesture_delivered_twice_is_stored_once(store: Store) -> None:
     gesture = [made("e1"), made("e2", seq=2)]
     stored = store.append(gesture)
-    assert store.append(gesture) == stored
-    assert log_of(store) == stored
+    assert facts(store.append(gesture)) == facts(stored)
+    assert log_of(store) == numbered(store, stored)
 
 
 def test_a_gesture_delivered_again_later_and_elsewhere_in_the_conversation_gives_what_was_stored(store: Store) -> None:
@@ -117,9 +123,9 @@ def test_a_gesture_delivered_again_later_and_elsewhere_in_the_conversation_gives
 
 
 def test_a_gesture_delivered_twice_at_once_is_stored_once(store: Store) -> None:
-    with store.database.writing():  # so that both wait
+    with held(store):  # so that both wait
         first, second = store.submit([made("e1")]), store.submit([made("e1")])
-    assert first.result() == second.result() == log_of(store)
+    assert facts(first.result()) == facts(second.result()) == facts(log_of(store))
 
 
 def test_a_gesture_survives_a_restart_and_is_still_known(place: Place) -> None:
@@ -143,14 +149,14 @@ def test_an_event_id_with_another_content_is_an_error(store: Store, other: NewEv
     stored = store.append([made("e1")])
     with pytest.raises(EventConflict, match="e1 is stored with another content"):
         store.append([other])
-    assert log_of(store) == stored
+    assert log_of(store) == numbered(store, stored)
 
 
 def test_a_gesture_of_which_only_a_part_is_stored_is_an_error(store: Store) -> None:
     stored = store.append([made("e1")])
     with pytest.raises(EventConflict):
         store.append([made("e1"), made("e2", seq=2)])
-    assert log_of(store) == stored
+    assert log_of(store) == numbered(store, stored)
 
 
 def test_a_gesture_that_holds_an_event_twice_is_an_error(store: Store) -> None:
@@ -167,7 +173,7 @@ def test_of_two_events_with_one_seq_the_second_is_refused(store: Store, seq: int
     stored = store.append([made("e1"), made("e2", seq=2)])
     with pytest.raises(SeqConflict, match="read it again"):
         store.append([made("e3", seq=seq)])
-    assert log_of(store) == stored
+    assert log_of(store) == numbered(store, stored)
 
 
 @pytest.mark.parametrize("seq", [0, -1, 2, 3])
@@ -186,7 +192,7 @@ def test_a_stream_has_no_gaps(store: Store) -> None:
 
 def test_what_builds_on_a_gesture_that_failed_fails_too(store: Store) -> None:
     """A caller may submit on top of what is not committed yet: no hole may open when that falls away."""
-    with store.database.writing():
+    with held(store):
         outcomes = [store.submit([made("e1", seq=9)]), store.submit([made("e2", seq=10)])]
     assert [type(outcome.exception()) for outcome in outcomes] == [SeqConflict, SeqConflict]
     assert store.load("c1") == []
@@ -210,7 +216,7 @@ def test_of_a_gesture_all_is_stored_or_nothing(store: Store) -> None:
 
 def test_in_a_group_only_those_to_blame_are_refused(store: Store) -> None:
     store.append([made("e0")])
-    with store.database.writing():
+    with held(store):
         outcomes: list[Future[list[Event]]] = [
             store.submit([made("e1", seq=2)]),
             store.submit([made("e2", seq=2)]),
@@ -243,12 +249,12 @@ def test_in_a_group_only_those_to_blame_are_refused(store: Store) -> None:
     ids=["text", "annotator", "time", "time and more", "no such day", "number", "type"],
 )
 def test_what_cannot_be_written_is_refused_alone(store: Store, odd: NewEvent, reason: str) -> None:
-    with store.database.writing():
+    with held(store):
         good, bad = store.submit([made("e2", "c2")]), store.submit([odd])
     with pytest.raises(StoreError, match=reason) as refused:
         bad.result()
     assert "\n" not in str(refused.value)
-    assert good.result() == log_of(store)
+    assert facts(good.result()) == facts(log_of(store))
 
 
 def test_the_writer_outlives_what_nobody_thought_of(store: Store) -> None:
@@ -258,7 +264,7 @@ def test_the_writer_outlives_what_nobody_thought_of(store: Store) -> None:
         def __getattribute__(self, name: str) -> Any:
             raise RecursionError("odd")
 
-    with store.database.writing():
+    with held(store):
         outcomes = [store.submit([made("e1", payload=Odd.__new__(Odd))]), store.submit([made("e2", "c2")])]
     assert "not an event that can be stored: odd" in str(outcomes[0].exception())
     assert ids(outcomes[1].result()) == ["e2"]
@@ -268,7 +274,7 @@ def test_the_writer_outlives_what_nobody_thought_of(store: Store) -> None:
 
 
 def test_one_who_gives_up_waiting_is_in_nobodys_way(store: Store) -> None:
-    with store.database.writing():
+    with held(store):
         waiting, other = store.submit([made("e1", "c1")]), store.submit([made("e2", "c2")])
         assert waiting.cancel()
     assert ids(other.result(timeout=10)) == ["e2"]

@@ -196,7 +196,7 @@ def test_a_reader_in_the_way_is_told_and_the_second_try_finishes(store: Store, p
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM events").fetchall()
-        with pytest.raises(StoreError, match=r"log.db-wal: erased, but an older copy is still in this file"):
+        with pytest.raises(StoreError, match=r"log.db-wal: erased, but an older copy is still in here"):
             _impatiently(store)
     assert erased(store, "annotator", "zeb").events == 0
     assert b"Zebedee" not in everything(path)

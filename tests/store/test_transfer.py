@@ -21,7 +21,7 @@ from labeler.store.index import differences
 from labeler.store.rows import placed
 from labeler.store.transfer import LoadReport, dump, load
 from tests.store.conftest import Place
-from tests.store.made import facts, ids, log_of, made, votes
+from tests.store.made import facts, ids, log_of, made, numbered, votes
 from tests.stories import one_log, told, told_of
 
 Line = dict[str, Any]
@@ -157,7 +157,7 @@ def test_another_log_is_appended_at_new_positions_and_says_whence_it_came(store:
     report = load(store, file)
     assert (report.source_id, report.added, report.known) == ("source-of-the-tests", len(a_log()), 0)
     assert store.source_id == source_id
-    assert log_of(store)[:3] == mine
+    assert log_of(store)[:3] == numbered(store, mine)
     assert facts(log_of(store)[3:]) == facts(a_log())
     assert [event.position for event in store.scan()] == list(range(1, store.position() + 1))
     assert load(store, file).added == 0
