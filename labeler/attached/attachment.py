@@ -195,7 +195,11 @@ class Attachment:
         put_first(self._listeners, self._first)
 
     def _must_be_first(self) -> dict[Target, int]:
-        return {tuple(target): one._id for one in reversed(self._first) for target in one.targets}
+        first: dict[Target, int] = {}
+        for one in self._first:
+            for target in one.targets:
+                first.setdefault(tuple(target), one._id)
+        return first
 
 
 def tell(line: str) -> None:
