@@ -14,10 +14,12 @@ from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.routing import Mount
 from uvicorn import Config, Server
 
 from labeler.core.events import Event, Payload
@@ -64,6 +66,7 @@ class App:
 
     async def _serve(self, source: str, listener: socket.socket, mounted: dict[str, Any]) -> None:
         page = gr.mount_gradio_app(FastAPI(), demo_of(source), path="/", show_error=False, **mounted)
+        self._states = next(route.app for route in page.routes if isinstance(route, Mount)).state_holder
         self._server = Server(Config(page, log_level="error", timeout_graceful_shutdown=1))
         await self._server.serve([listener])
 
@@ -71,6 +74,11 @@ class App:
         if self._server is not None:
             self._server.should_exit = True
         self._thread.join(READY_SECONDS)
+
+    def has_named_a_chat(self) -> bool:
+        """Whether a page was opened and its uuid is drawn."""
+        states = [state for session in self._states.session_data.values() for state in session.state_data.values()]
+        return any(isinstance(state, UUID) for state in states)
 
     def events(self, *annotators: str) -> list[Event]:
         """What was recorded of these annotators, of all if none is named."""

@@ -51,11 +51,11 @@ with gr.Blocks() as demo:
 class Shown:
     """An app in a tab."""
 
-    def __init__(self, app: App, page: Page, last: str) -> None:
+    def __init__(self, app: App, page: Page) -> None:
         self.app = app
         self.page = page
         page.set_default_timeout(PATIENCE_MS)
-        with page.expect_event("requestfinished", lambda request: last in request.url):
+        with page.expect_response(lambda response: "run/predict" in response.url):  # who opens it
             page.goto(app.address)
         expect(self.box).to_be_visible()
 
@@ -112,8 +112,7 @@ def show(serve: Serve, browser: Chromium) -> Iterator[Callable[[str], Shown]]:
     def shown_app(source: str) -> Shown:
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        # What a page asks for last when it is opened: what its states begin with, or who opens it.
-        return Shown(serve(source), page, "queue/data" if "gr.State(uuid4)" in source else "run/predict")
+        return Shown(serve(source), page)
 
     yield shown_app
     context.close()
@@ -125,6 +124,7 @@ ANSWERED = ("message_sent", "reply_started", "reply_finished")
 
 def test_the_guides_chat_interface_is_recorded_gesture_by_gesture(show: Callable[[str], Shown]) -> None:
     chat = show(INTERFACE)
+    chat.until(chat.app.has_named_a_chat)
     chat.send("Why?")
     chat.recorded("conversation_started", *ANSWERED)
     chat.button("Like").click()
