@@ -12,7 +12,18 @@ from gradio.events import EventListenerMethod
 from labeler.attached.hearing import Hearing
 from labeler.attached.order import Target, prove_first, put_first
 from labeler.attached.people import KEEP, People
-from labeler.attached.wiring import Listener, Page, begins_with, hears, inside, last_writers, page_of, running, writes
+from labeler.attached.wiring import (
+    Listener,
+    Page,
+    head_of,
+    hears,
+    inside,
+    last_writers,
+    opens_page,
+    page_of,
+    running,
+    writes,
+)
 from labeler.chat import Follower
 from labeler.errors import AttachRefused
 from labeler.page.toolkit import gr
@@ -131,7 +142,9 @@ class Attachment:
         """Listen to the ends of all that writes into the chat last, as the app is wired by now."""
         ours = {id(one) for one in self._first} | {id(one) for _, ends in self._settles.values() for one in ends}
         theirs = [one for one in self._listeners.values() if id(one) not in ours]
-        writers = {id(one): one for one in last_writers(theirs, self._chatbot)}
+        last = last_writers(theirs, self._chatbot)
+        # What a page shows when it is opened is recorded when somebody does something there.
+        writers = {id(one): one for one in last if not opens_page(head_of(one, theirs))}
         for gone in self._settles.keys() - writers.keys():
             for end in self._settles.pop(gone)[1]:
                 self._listeners.pop(end._id, None)
@@ -139,7 +152,7 @@ class Attachment:
             self._settles[key] = writers[key], self._ends_of(writers[key], theirs)
 
     def _ends_of(self, writer: Listener, theirs: list[Listener]) -> list[Listener]:
-        answered = begins_with(writer, theirs, self._chatbot, "edit")
+        answered = hears(head_of(writer, theirs), self._chatbot, "edit")
         return [
             self._added(
                 [EventListenerMethod(None, outcome)],

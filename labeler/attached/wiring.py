@@ -90,13 +90,17 @@ def _after(listener: Listener, listeners: Sequence[Listener]) -> Iterator[Listen
             yield from _after(one, listeners)
 
 
-def begins_with(listener: Listener, listeners: Sequence[Listener], chatbot: gr.Chatbot, event: str) -> bool:
-    """Whether the chain that the listener is part of begins with an event of the chatbot."""
+def head_of(listener: Listener, listeners: Sequence[Listener]) -> Listener:
+    """The listener that the chain which this one is part of begins with."""
     by_id = {one._id: one for one in listeners}
-    here: Listener | None = listener
-    while here is not None and here.trigger_after is not None:
-        here = by_id.get(here.trigger_after)
-    return here is not None and hears(here, chatbot, event)
+    while listener.trigger_after in by_id:
+        listener = by_id[listener.trigger_after]
+    return listener
+
+
+def opens_page(listener: Listener) -> bool:
+    """Whether it is called when a page is opened, before anybody does anything."""
+    return any(event == "load" for _, event in listener.targets)
 
 
 def running(page: Page, session: str | None, chatbot: gr.Chatbot, *, shown: bool) -> bool:

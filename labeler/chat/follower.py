@@ -237,6 +237,7 @@ class Follower:
     def _find(self, chat: Chat, known: _Known, copy: Copy) -> str | None:
         """The conversation that the copy is a state of; ``None``: it has to be begun, under ``known.number``."""
         number = known.number
+        self._desk.look_again(self._id(chat, number))
         while (fits := self._fits(chat, number, copy)) is False:
             number += 1
         if fits is None:  # a page may go back to an earlier chat of the same session
@@ -250,8 +251,8 @@ class Follower:
         try:
             with self._desk.owned(chat.annotator_id, self._id(chat, number)) as conversation:
                 return not conversation.cleared and same_chat(conversation, copy)
-        except NotFound:
-            return None
+        except NotFound:  # what was erased has kept its name
+            return False if self._store.last_seq(self._id(chat, number)) else None
 
     def _id(self, chat: Chat, number: int) -> str:
         """What a chat's conversations are called follows from what the page calls the chat: a restart changes

@@ -148,15 +148,18 @@ def test_only_the_end_of_a_chain_is_the_end_of_an_answer(folder: Path) -> None:
     assert after == ["answered"]
 
 
+def test_opening_a_page_is_no_answer(folder: Path) -> None:
+    opened = BEFORE + (
+        "with gr.Blocks() as demo:\n"
+        "    chat = gr.Chatbot()\n"
+        "    demo.load(lambda: [], None, chat).then(lambda: [], None, chat)\n"
+        "    labeler.attach(chat)\n"
+    )
+    assert not any("labeler_success" in one["api_name"] for one in config_of(opened)["dependencies"])
+
+
 # ── what cannot be attached to ──
 
-IN_RENDER = """
-with gr.Blocks() as demo:
-    @gr.render()
-    def rendered():
-        labeler.attach(gr.Chatbot())
-demo.fns[0].fn()
-"""
 REFUSED = {
     "no chat": ("demo = gr.Blocks()\nlabeler.attach(demo)", "Blocks is no chat"),
     "twice": (PLAIN + ANNOTATED + ANNOTATED, "attached already"),
