@@ -7,37 +7,62 @@ import contextlib
 import ipaddress
 import os
 import secrets
-import signal
-import socket
-import threading
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from uvicorn import Config, Server
+from starlette.types import Scope
+from uvicorn import Config
 
-from labeler.accounts import Accounts, Sessions
+from labeler import __version__
+from labeler.accounts import Accounts, Sessions, Tokens, check_key, cookie_key
+from labeler.accounts.keys import COOKIES, PSEUDONYMS, VARIABLE
+from labeler.api import Api
 from labeler.beside import CounterBeside, PusherBeside
-from labeler.chat import Comparer, Overseer, Recorder, Reviewer, Writing
+from labeler.chat import Comparer, Intake, Overseer, Recorder, Reviewer, Writing
 from labeler.core.roles import Role
-from labeler.errors import LabelerError
+from labeler.doors import LOCAL, address_of
+from labeler.durations import seconds_between
+from labeler.errors import LabelerError, StoreError
+from labeler.journal import Journal, journaling
+from labeler.listening import LISTENING, DrainingServer, allow_many_connections, bound, bracketed, is_loopback
+from labeler.metrics import Metrics, PushStanding, Standing
 from labeler.models import open_models
-from labeler.page import Browsers, Cases, Entrance, Identity, Instance, SignedIn, Vouched, build_page, pages_of
+from labeler.page import (
+    Browsers,
+    Cases,
+    Entrance,
+    Identity,
+    Instance,
+    Scraping,
+    SignedIn,
+    Vouched,
+    build_page,
+    pages_of,
+)
 from labeler.page.recognition import Recognizer
+from labeler.rates import Rate
+from labeler.reloading import Reloader
+from labeler.signing import Signer
 from labeler.store import Store, utc_now
 from labeler.store.accounts import all_accounts
-from labeler.store.pushes import push_state
+from labeler.store.pushes import push_state, push_states
+from labeler.store.reviews import item_states
 from labeler.study import Study
 from labeler.terminal import say
+from labeler.watching import Watch, Watches
 
 SECRET_FILE = Path(".labeler/secret")
 SECRET_BYTES = 32
+PSEUDONYM_HEX = 16
+METRICS_TOKEN = "LABELER_METRICS_TOKEN"
 DRAIN_SECONDS = 4
-FAREWELL_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +73,27 @@ class App:
     store: Store
     recorder: Recorder
     page: FastAPI
+    watch: Watch
+
+    def renew(self, study: Study) -> None:
+        """Go on with the same study in other words, for pages and conversations that begin from now on."""
+        self.page.state.renew(study)
+        self.recorder.renew(study)
 
 
 @contextmanager
-def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: Role = "admin") -> Iterator[App]:
+def running(
+    study: Study,
+    *,
+    environ: Mapping[str, str] | None = None,
+    anybody: Role = "admin",
+    local: bool = False,
+    journal: Journal | None = None,
+) -> Iterator[App]:
     """Open the log, start the models, build the page; on leaving, store running answers and close all of it.
 
-    Where nobody signs in, everybody has the role ``anybody``.
+    Where nobody signs in, everybody has the role ``anybody``. ``local``: the page is for this machine alone.
+    ``journal`` hears of what the page does.
 
     Raises:
         StoreError, ModelError, LabelerError: one line each; nothing is left behind.
@@ -62,6 +101,8 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
     environ = os.environ if environ is None else environ
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(study.database_url))
+        metrics = Metrics(build_facts(study), partial(standing, study, store, environ))
+        watch = store.watch = Watches([metrics, journal]) if journal and journal.talks else metrics
         models = stack.enter_context(open_models(study.models, environ))
         writing = Writing(study, store, models, clock=utc_now)
         recorder = Recorder(writing)
@@ -74,9 +115,40 @@ def running(study: Study, *, environ: Mapping[str, str] | None = None, anybody: 
             Reviewer(writing, utc_now) if "review" in study.modes else None,
         )
         stack.callback(recorder.close)
-        instance = Instance(store.source_id, secrets.token_hex(8), partial(health, study, store, environ))
+        writing.replicas.watch()
+        instance = Instance(
+            store.source_id,
+            writing.replicas.id,
+            partial(health, study, store, environ),
+            local,
+            watch,
+            Scraping(metrics.exposition, study.metrics, environ.get(METRICS_TOKEN, "").strip() or None),
+        )
         recognizer, entrance = doors(study, store, environ, anybody)
-        yield App(study, store, recorder, build_page(cases, study, instance, recognizer, entrance))
+        if journal is not None:
+            signer = Signer(cookie_secret(stated=environ.get(VARIABLE, "")), "journal")
+            journal.name(lambda annotator_id: signer.mark(annotator_id)[:PSEUDONYM_HEX])
+        intake = Intake(writing)
+        stack.callback(intake.close)
+        page = build_page(cases, study, instance, recognizer, entrance, [(Api, api_options(study, store, intake))])
+        yield App(study, store, recorder, page, watch)
+
+
+def api_options(study: Study, store: Store, intake: Intake) -> dict[str, Any]:
+    """How the API stands before the page."""
+    tokens, addresses = (Rate(study.limits.calls_per_minute) for _ in range(2))
+
+    def crowd(scope: Scope) -> float | None:
+        address = address_of(scope, LOCAL)
+        return (addresses.wait(address) or None) if address else None
+
+    return {
+        "intake": intake,
+        "tokens": Tokens(store, study.name, clock=utc_now),
+        "limiter": lambda token_id: tokens.wait(token_id) or None,
+        "crowd": crowd,
+        "body_seconds": study.limits.body_seconds,
+    }
 
 
 def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role) -> tuple[Recognizer, Entrance | None]:
@@ -85,7 +157,8 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     Raises:
         LabelerError: what signing in needs is not there.
     """
-    browsers = Identity(cookie_secret(), store.source_id)
+    secret = cookie_secret(stated=environ.get(VARIABLE, ""))
+    browsers = Identity(secret, store.source_id)
     if study.auth.kind == "none":
         return Browsers(browsers, anybody), None
     accounts = Accounts(store)
@@ -94,13 +167,13 @@ def doors(study: Study, store: Store, environ: Mapping[str, str], anybody: Role)
     if study.auth.kind == "header":
         proxies = [ipaddress.ip_network(proxy) for proxy in study.auth.proxies]
         return Vouched(accounts, study.auth.header.lower().encode(), proxies, study.auth.sign_up, browsers), None
-    sessions = Sessions(store, cookie_secret(), clock=utc_now)
+    sessions = Sessions(store, secret, clock=utc_now)
     recognizer = SignedIn(sessions, f"labeler_account_{store.source_id}", browsers)
     hub = None
     if study.auth.kind == "huggingface":
         from labeler.hub import hub_sign_in  # noqa: PLC0415 - loads what exports need
 
-        hub = hub_sign_in(cookie_secret(), environ)
+        hub = hub_sign_in(secret, environ)
     return recognizer, Entrance(
         study.title, accounts, sessions, recognizer, pages_of(study), sign_up=study.auth.sign_up, hub=hub
     )
@@ -126,6 +199,29 @@ def health(study: Study, store: Store, environ: Mapping[str, str]) -> dict[str, 
     return {"position": position, "sync": push_state(store, address).facts(position, utc_now())}
 
 
+def build_facts(study: Study) -> dict[str, str]:
+    """What is running, for metrics."""
+    return {"version": __version__, "study": study.name, "gradio": version("gradio")}
+
+
+def standing(study: Study, store: Store, environ: Mapping[str, str]) -> Standing:
+    """How log, pushes and reviews stand, for metrics; a log that cannot be read has no position."""
+    try:
+        position, now = store.position(), utc_now()
+        pushes = [
+            PushStanding(
+                repo=state.repo,
+                age=None if state.pushed_at is None else max(seconds_between(state.pushed_at, now), 0.0),
+                behind=position - (state.position or 0),
+                failures=state.failures,
+            )
+            for state in push_states(store)
+        ]
+        return Standing(position, pushes, item_states(store) if "review" in study.modes else {})
+    except StoreError:
+        return Standing(None)
+
+
 @contextmanager
 def pushing(study: Study) -> Iterator[PusherBeside]:
     """The pusher that the study asks for; one that does nothing if it asks for none."""
@@ -137,12 +233,29 @@ def pushing(study: Study) -> Iterator[PusherBeside]:
         pusher.wait()
 
 
-def cookie_secret(path: Path = SECRET_FILE) -> bytes:
-    """The key that signs annotators' cookies, made on first use and readable by its owner only."""
+def check_keys(study: Study, store: Store, environ: Mapping[str, str], *, new_key: bool) -> None:
+    """See that this process has the keys that the log was begun with, as far as it uses them.
+
+    Raises:
+        LabelerError: it has another one, and ``new_key`` does not say that it is to be taken.
+    """
+    check_key(store, COOKIES, cookie_secret(stated=environ.get(VARIABLE, "")), new_key=new_key)
+    if study.dataset.push_every is not None:
+        from labeler.export.keys import pseudonym_key  # noqa: PLC0415 - loads what exports need
+
+        check_key(store, PSEUDONYMS, pseudonym_key(environ, Path.cwd()), new_key=new_key)
+
+
+def cookie_secret(path: Path = SECRET_FILE, stated: str = "") -> bytes:
+    """The key that signs annotators' cookies: that of the file, which only its owner can read.
+
+    Where there is none, it follows from what LABELER_KEY says (``stated``), which all replicas can be given; without
+    that one is made.
+    """
     try:
         secret = path.read_bytes()
     except FileNotFoundError:
-        return _new_secret(path)
+        return cookie_key(stated.strip()) if stated.strip() else _new_secret(path)
     except OSError as error:
         raise LabelerError(f"{path}: cannot read the cookie secret ({error.strerror})") from error
     if len(secret) < SECRET_BYTES:  # whoever guesses it can be anybody
@@ -168,31 +281,58 @@ def _new_secret(path: Path) -> bytes:
         raise LabelerError(f"{path}: cannot write the cookie secret ({error.strerror})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where and how a study is served. Port 0 takes a free one.
+
+    ``allow_anonymous``: people on other machines need no account. ``new_key``: the keys of this process are the log's
+    from now on.
+    """
+
+    host: str
+    port: int
+    allow_anonymous: bool = False
+    new_key: bool = False
+
+
 def serve(
-    study: Study, *, host: str, port: int, allow_anonymous: bool = False, announce: Callable[[str], None] = print
+    study: Study,
+    how: Serving,
+    *,
+    announce: Callable[[str], None] = print,
+    read_again: Callable[[], Study] | None = None,
 ) -> None:
     """Serve the page until SIGTERM or SIGINT; running answers are then stored as stopped.
 
-    ``announce`` gets one line when the page answers. Port 0 takes a free one.
+    Any number of processes may serve one log if they have the same keys. ``announce`` gets one line when the page
+    answers. ``read_again`` reads the study's file: on SIGHUP what may change of it is taken over.
 
     Raises:
-        LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound.
+        LabelerError: the address is not loopback and nobody would sign in, or it cannot be bound; or the keys differ.
     """
-    local = is_loopback(host)
-    if study.auth.kind == "none" and not (allow_anonymous or local):
+    allow_many_connections()
+    local = is_loopback(how.host)
+    if study.auth.kind == "none" and not (how.allow_anonymous or local):
         raise LabelerError(
-            f"{host} can be reached by others, and this study has no accounts (auth: none);"
+            f"{how.host} can be reached by others, and this study has no accounts (auth: none);"
             " serve on 127.0.0.1, set auth, or say --allow-anonymous if anybody may annotate"
         )
     role: Role = "admin" if local else "annotator"
-    with _bound(host, port) as listener, pushing(study) as pusher, running(study, anybody=role) as app:
-        address = f"http://{_bracketed(host)}:{listener.getsockname()[1]}"
+    with (
+        bound(how.host, how.port) as listener,
+        _written_down(study) as journal,
+        pushing(study) as pusher,
+        running(study, anybody=role, local=local, journal=journal) as app,
+    ):
+        check_keys(study, app.store, os.environ, new_key=how.new_key)
+        address = f"http://{bracketed(how.host)}:{listener.getsockname()[1]}"
         config = Config(
             app.page,
+            log_config=None,  # its loggers speak through the journal
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
-            server_header=False,
+            **LISTENING,
             # A proxy that names the user is known by its own address, not by whom it speaks for.
             proxy_headers=study.auth.kind != "header",
         )
@@ -205,78 +345,18 @@ def serve(
             app.recorder.close()
             pusher.end()  # what was just stored is in its last push
 
-        server = _Server(config, on_started=started, before_exit=ending)
+        reloader = None if read_again is None else Reloader(study, read_again, app.renew, say, app.watch)
+        hangup = None if reloader is None else reloader.reload_soon
+        server = DrainingServer(config, on_started=started, before_exit=ending, on_hangup=hangup)
         asyncio.run(server.serve(sockets=[listener]))
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host name or address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class _Server(Server):
-    """uvicorn, ended by a signal without passing the signal on: a served page that drained exits with 0."""
-
-    def __init__(self, config: Config, *, on_started: Callable[[], None], before_exit: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_started = on_started
-        self._before_exit = before_exit
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_started()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await asyncio.to_thread(self._before_exit)
-        asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._hang_up)
-        await super().shutdown(sockets)
-
-    def _hang_up(self) -> None:
-        """End the streams that pages keep open for as long as they are shown: by now they have said all there is.
-
-        Left open they would be cancelled when the drain is over, and each be reported as a failure.
-        """
-        for connection in self.server_state.connections:
-            connection.transport.close()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals reach the main thread only; whoever runs us elsewhere sets should_exit
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 @contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on: an answer is written in two parts, and the second one would
-    # wait 40 ms for the acknowledgement of the first.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _written_down(study: Study) -> Iterator[Journal]:
+    """What the page, and every library in this process, has to say goes to stderr in the form that the study wants."""
+    journal = Journal(study.log, sys.stderr, utc_now)
     try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise LabelerError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --host and --port"
-        ) from error
-    try:
-        yield listener
+        with journaling(journal, debug="LABELER_DEBUG" in os.environ):
+            yield journal
     finally:
-        listener.close()
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        journal.close()

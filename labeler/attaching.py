@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from labeler.accounts.keys import VARIABLE
 from labeler.app import cookie_secret
 from labeler.attached import Attachment, People
 from labeler.attached.wiring import chatbot_of
@@ -53,7 +55,7 @@ def attach(
     read = (study if isinstance(study, Study) else load_study(Path(study))).with_database(database)
     chatbot = chatbot_of(chat)
     store = _log(read.database_url)
-    people = People(Identity(cookie_secret(), store.source_id), annotator)
+    people = People(Identity(cookie_secret(stated=os.environ.get(VARIABLE, "")), store.source_id), annotator)
     Attachment(chatbot, Follower(read, store, model, clock=utc_now), people, session)
 
 

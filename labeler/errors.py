@@ -8,10 +8,12 @@ LabelerError
 ├── LogError              a log cannot be read, loaded or trusted
 ├── GestureRefused        a gesture that may not be made; nothing was stored
 │   ├── NotFound          it names a conversation or message that does not exist for this annotator
+│   ├── MovedOn           the conversation is not where the gesture saw it
 │   ├── ConsentNeeded     nothing is collected before the consent text is accepted
 │   └── RoleNeeded        the visitor's role does not allow it
 ├── AccountError          an account cannot be made, changed or found
-│   └── SignInRefused     nobody was signed in
+│   ├── SignInRefused     nobody was signed in
+│   └── TokenRefused      a token that opens nothing here
 ├── AttachRefused         a foreign chat page cannot be listened to as it must be
 ├── ModelError            a model cannot be started, refused, or died
 ├── PackageError          a package cannot be written or read
@@ -54,6 +56,10 @@ class NotFound(GestureRefused):
     """No such conversation or message for this annotator (other people's count as absent)."""
 
 
+class MovedOn(GestureRefused):
+    """The conversation has moved on since the one who made the gesture saw it: read it and decide again."""
+
+
 class ConsentNeeded(GestureRefused):
     """The study has a consent text that this annotator has not accepted in its present version."""
 
@@ -75,6 +81,10 @@ class SignInRefused(AccountError):
     def __init__(self, line: str, retry_in: float | None = None) -> None:
         super().__init__(line)
         self.retry_in = retry_in
+
+
+class TokenRefused(AccountError):
+    """No token, or one that this study does not know, has revoked, or whose time is over."""
 
 
 class AttachRefused(LabelerError):

@@ -19,6 +19,7 @@ from labeler.errors import StudyError
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 ENV_PATTERN = r"^[A-Z][A-Z0-9_]*$"
+ORIGIN_PATTERN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 
 
 class _Strict(BaseModel):
@@ -190,6 +191,33 @@ class Review(_Strict):
     lease: Seconds = Field(600.0, description="how long a reviewer may take; then it is given to somebody else")
 
 
+class Limits(_Strict):
+    """How much, how long and how often (SECURITY.md)."""
+
+    message_chars: int = Field(20_000, ge=1, le=1_000_000)
+    edit_chars: int = Field(40_000, ge=1, le=1_000_000, description="of an answer that is rewritten")
+    comment_chars: int = Field(2_000, ge=1, le=100_000)
+    conversation_messages: int = Field(500, ge=2, le=100_000, description="answers beside each other included")
+    conversation_events: int = Field(10_000, ge=10, le=1_000_000)
+    gestures_per_minute: int | None = Field(300, ge=1, description="votes, reasons and choices of one annotator")
+    turns_per_minute: int | None = Field(120, ge=1, description="sends, edits, retries, openings, ... of one annotator")
+    calls_per_minute: int | None = Field(6_000, ge=1, description="of one token of the API; and so many of one address")
+    address_requests_per_minute: int | None = Field(6_000, ge=1, description="of one address, all annotators there")
+    streams: int | None = Field(40, ge=2, description="open event streams of one annotator; a tab has up to two")
+    address_streams: int | None = Field(1_000, ge=2)
+    queue: int = Field(1_000, ge=1, description="turns that wait to be begun, of everybody")
+    body_seconds: float = Field(20.0, gt=0.0, le=600.0, description="a request's body has to be there by then")
+
+    @property
+    def body_bytes(self) -> int:
+        """The longest body that a request of the page can have."""
+        return BODY_OVERHEAD + BYTES_PER_CHAR * max(self.message_chars, self.edit_chars, self.comment_chars)
+
+
+BODY_OVERHEAD = 64 * 1024
+BYTES_PER_CHAR = 12  # a character outside the basic plane is two escapes of six bytes in JSON
+
+
 class Avatars(_Strict):
     user: Path | None = None
     assistant: Path | None = None
@@ -215,7 +243,12 @@ class Study(_Strict):
     rules: RuleOptions = RuleOptions()
     redaction: Redaction | None = Field(None, description="none: nobody looks for personal data")
     auth: Auth = Auth()
-    max_message_chars: int = Field(20_000, ge=1, le=1_000_000)
+    log: Literal["quiet", "text", "json"] = Field("quiet", description="what serve writes on stderr")
+    metrics: Literal["loopback", "token", "off"] = Field("loopback", description="whom /metrics answers")
+    limits: Limits = Limits()
+    origins: tuple[Annotated[str, Field(pattern=ORIGIN_PATTERN)], ...] = Field(
+        (), description="other origins whose pages may speak to this one and show it in a frame"
+    )
 
     @property
     def database_url(self) -> str:
@@ -224,6 +257,10 @@ class Study(_Strict):
     def with_database(self, url: str | None) -> Study:
         """The same study on another database; ``None`` changes nothing."""
         return self if url is None else self.model_copy(update={"database": url})
+
+    def with_log(self, shape: Literal["quiet", "text", "json"] | None) -> Study:
+        """The same study with another kind of lines on stderr; ``None`` changes nothing."""
+        return self if shape is None else self.model_copy(update={"log": shape})
 
     @property
     def package_name(self) -> str:
@@ -240,6 +277,16 @@ class Study(_Strict):
         if view is None:
             return self
         return self.model_copy(update={"dataset": self.dataset.model_copy(update={"view": view})})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_place(cls, tree: Any) -> Any:
+        """``max_message_chars`` stood at the top before there was a section of limits."""
+        limits = tree.get("limits", {}) if isinstance(tree, dict) else None
+        if not isinstance(limits, dict) or "max_message_chars" not in tree:
+            return tree
+        rest = {key: value for key, value in tree.items() if key != "max_message_chars"}
+        return rest | {"limits": {"message_chars": tree["max_message_chars"]} | limits}
 
     @field_validator("redaction", mode="before")
     @classmethod

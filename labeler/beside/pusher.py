@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labeler.errors import LabelerError
+from labeler.journal import Journal, journaling
 from labeler.parents import end_with_parent
-from labeler.store import Store
+from labeler.store import Store, utc_now
 from labeler.study import Study
 from labeler.terminal import say
 
@@ -87,11 +88,21 @@ def _push(study: Study, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page, which tells us
     end_with_parent()
     os.nice(NICENESS)
+    journal = Journal(study.log, sys.stderr, utc_now)
+    try:
+        with journaling(journal, debug="LABELER_DEBUG" in environ):
+            _keep_pushing(study, environ)
+    finally:
+        journal.close()
+
+
+def _keep_pushing(study: Study, environ: Mapping[str, str]) -> None:
     # What exports and pushes need takes seconds and a hundred megabytes that the page itself can do without.
     from labeler.export.crews import in_process  # noqa: PLC0415
     from labeler.export.keys import pseudonym_key  # noqa: PLC0415
     from labeler.hub import repo_here  # noqa: PLC0415
-    from labeler.syncing import Outlet, Pusher, Tempo, run_until_told  # noqa: PLC0415
+    from labeler.signals import run_until_told  # noqa: PLC0415
+    from labeler.syncing import Outlet, Pusher, Tempo  # noqa: PLC0415
 
     try:
         every, repo = study.dataset.push_every, study.dataset.repo
@@ -100,7 +111,7 @@ def _push(study: Study, environ: Mapping[str, str]) -> None:
         there, key = repo_here(repo, environ, private=study.dataset.private), pseudonym_key(environ, Path.cwd())
         outlet = Outlet(study, study.package_folder, key, there, in_process())
         with Store.open(study.database_url) as store:
-            run_until_told(Pusher(store, outlet, Tempo(every, strict=False), tell=_tell))
+            run_until_told(Pusher(store, outlet, Tempo(every, strict=False), tell=_tell).run)
     except LabelerError as error:
         say(str(error))
         sys.exit(1)

@@ -10,7 +10,7 @@ from itertools import combinations
 from labeler.chat.desk import Receipt
 from labeler.chat.draws import Draws
 from labeler.chat.pairs import NO_PAIR, PairView, pair_view_of
-from labeler.chat.writing import MAX_COMMENT, OTHER_PAGE, Claim, Writing
+from labeler.chat.writing import OTHER_PAGE, Claim, Writing
 from labeler.core import choosing
 from labeler.core.choosing import PairDraw, Verdict
 from labeler.core.conversation import Conversation
@@ -35,9 +35,8 @@ class Comparer:
         """
         if not conversation_id:
             return NO_PAIR
-        with self._writing.desk.owned(annotator_id, conversation_id) as conversation:
-            replies = self._writing.replies.of(conversation_id)
-            return pair_view_of(conversation, replies, running=self._writing.replies.busy(conversation_id))
+        with self._writing.seen(annotator_id, conversation_id) as sight:
+            return pair_view_of(sight.conversation, sight.written, running=sight.running)
 
     def send(self, annotator_id: str, claim: Claim, text: str) -> str:
         """Say something and let two models answer. Returns the conversation's id; without one, begins one."""
@@ -66,7 +65,7 @@ class Comparer:
         self, annotator_id: str, nonce: str, conversation_id: str, message_id: str, verdict: Verdict
     ) -> Future[Receipt]:
         """Choose between the answers to a message. The future resolves after the commit."""
-        self._writing.check_text(verdict.comment, MAX_COMMENT)
+        self._writing.check_comment(verdict.comment)
         reasons = self._writing.known_reasons(verdict.reasons)
         verdict = replace(verdict, reasons=reasons)
         return self._writing.never_conflicting(

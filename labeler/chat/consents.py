@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,28 +15,51 @@ from labeler.store import Store
 from labeler.study import Consent
 
 KNOWN_ANNOTATORS = 20_000
+TRUSTED_SECONDS = 2.0  # how long a withdrawal that another process stored may take to be heard
 
 
 @dataclass(frozen=True, slots=True)
 class _Annotator:
+    """What an annotator has accepted, as read some time before ``until`` (seconds that only grow)."""
+
     version: str | None
+    until: float
 
 
 class Consents:
-    """The consent of each annotator, folded from the annotator's own stream."""
+    """The consent of each annotator, folded from the annotator's own stream.
 
-    def __init__(self, consent: Consent | None, store: Store, clock: Callable[[], str]) -> None:
+    Given consent is remembered for a moment, missing consent never: another process may have stored it since.
+    """
+
+    def __init__(
+        self,
+        consent: Consent | None,
+        store: Store,
+        clock: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._consent = consent
+        self._monotonic = monotonic
         self._store = store
         self._clock = clock
         self._known: dict[str, _Annotator] = {}
         self._lock = threading.Lock()
 
+    def renew(self, consent: Consent | None) -> None:
+        """From now on this is the text to accept; whoever accepted another version is asked again."""
+        self._consent = consent
+
     def needed(self, annotator_id: str) -> Consent | None:
         """The consent text, unless there is none or this annotator has accepted this version."""
-        if self._consent is None or self._annotator(annotator_id).version == self._consent.version:
+        consent = self._consent
+        if consent is None or self._annotator(annotator_id).version == consent.version:
             return None
-        return self._consent
+        return consent
+
+    def at_hand(self, annotator_id: str) -> bool:
+        """Whether ``needed`` answers from memory."""
+        return self._consent is None or annotator_id in self._known
 
     def given(self, annotator_id: str) -> bool:
         """Whether the annotator has accepted any version and not withdrawn it."""
@@ -43,10 +67,11 @@ class Consents:
 
     def give(self, annotator_id: str, nonce: str, version: str) -> None:
         """Store that the annotator accepted the text that was shown; a second time changes nothing."""
-        if self._consent is None or version != self._consent.version:
+        consent = self._consent
+        if consent is None or version != consent.version:
             raise GestureRefused("The consent text has changed. Reload the page and read it again.")
         if self.needed(annotator_id):
-            accepted = ConsentGiven(consent_version=version, text_sha256=text_sha256(self._consent.text))
+            accepted = ConsentGiven(consent_version=version, text_sha256=text_sha256(consent.text))
             self._append(annotator_id, nonce, accepted)
 
     def withdraw(self, annotator_id: str, nonce: str) -> None:
@@ -61,14 +86,17 @@ class Consents:
             self._forget(annotator_id)
 
     def _annotator(self, annotator_id: str) -> _Annotator:
-        return self._known.get(annotator_id) or self._read(annotator_id)
+        known = self._known.get(annotator_id)
+        accepted = known is not None and self._consent is not None and known.version == self._consent.version
+        return known if known and accepted and known.until > self._monotonic() else self._read(annotator_id)
 
     def _read(self, annotator_id: str) -> _Annotator:
         """Read and remember under one lock: what was read before somebody's word was stored is forgotten after it."""
         with self._lock:
             if len(self._known) >= KNOWN_ANNOTATORS:
                 self._known.clear()
-            known = self._known[annotator_id] = _fold(self._store.load(annotator_id))
+            version = _fold(self._store.load(annotator_id))
+            known = self._known[annotator_id] = _Annotator(version, self._monotonic() + TRUSTED_SECONDS)
             return known
 
     def _forget(self, annotator_id: str) -> None:
@@ -76,11 +104,11 @@ class Consents:
             self._known.pop(annotator_id, None)
 
 
-def _fold(events: list[Event]) -> _Annotator:
+def _fold(events: list[Event]) -> str | None:
     version = None
     for event in events:
         if isinstance(event.payload, ConsentGiven):
             version = event.payload.consent_version
         elif isinstance(event.payload, ConsentWithdrawn):
             version = None
-    return _Annotator(version)
+    return version

@@ -2,7 +2,8 @@
 
 A decision is taken in while its commit is still under way, so that the next one builds on it. When a commit fails, or
 the store answers with other events than were sent (another process was first, or the gesture had been stored before),
-the fold is dropped and read anew on next use.
+the fold is dropped and read anew on next use. So it is when a gesture would be refused, or would change nothing: what
+another process has stored since may say otherwise.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
 from labeler.core.folding import apply, replay
-from labeler.errors import NotFound, SeqConflict
+from labeler.errors import GestureRefused, NotFound, SeqConflict
 from labeler.ids import event_id
 from labeler.store import Store
 
@@ -49,8 +51,9 @@ class _Open:
 class Gesture:
     """One gesture on one conversation: who, with which nonce, and what it means on the state as it is.
 
-    ``tries`` is how often it is decided again when another process appended first: a gesture on the tip is not.
-    ``owner`` is whose conversation it is, where it is not the annotator's own.
+    ``tries`` is how often it is decided when another process appends first; what must not be decided on another state
+    than was seen sees to that itself. ``owner`` is whose conversation it is, where it is not the annotator's own;
+    ``scope`` is in whose name the nonce is unique, where that is not the annotator's.
     """
 
     annotator_id: str
@@ -59,6 +62,15 @@ class Gesture:
     decide: Decide
     tries: int = APPEND_TRIES
     owner: str = ""
+    scope: str = ""
+
+
+class Sink(Protocol):
+    """Hears how an append ended, on whatever thread that is; a future is one."""
+
+    def set_result(self, result: list[Event], /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
 
 
 class Desk:
@@ -80,36 +92,95 @@ class Desk:
         entry = self._entry(conversation_id)
         with entry.lock:
             conversation = entry.conversation or self._read(conversation_id)
+            if conversation is not None and conversation.annotator_id != annotator_id and self._stale(entry):
+                conversation = self._read(conversation_id)  # it has changed hands in another process
             if conversation is None or conversation.annotator_id != annotator_id:
                 raise NotFound("That conversation is not here, or not yours. Reload the page.")
             entry.conversation = conversation
             yield conversation
 
-    def look_again(self, conversation_id: str) -> None:
-        """Read it anew on next use if another process has changed it: what was erased is not shown from memory."""
-        with self._lock:
-            entry = self._open.get(conversation_id)
-        if entry is None:
-            return
+    def at_hand(self, conversation_id: str) -> bool:
+        """Whether it is in memory, so that nobody waits for the store to read it."""
+        entry = self._open.get(conversation_id)
+        return entry is not None and entry.conversation is not None
+
+    def owner_known(self, conversation_id: str) -> str:
+        """Whose a conversation is, from memory if it is there. Raises NotFound: there is none."""
+        entry = self._entry(conversation_id)
         with entry.lock:
-            known = entry.conversation
-            if known is not None and not entry.pending and self._store.last_seq(conversation_id) != known.seq:
-                entry.conversation = None
+            if entry.conversation is None:
+                entry.conversation = self._read(conversation_id)
+            if entry.conversation is None:
+                raise NotFound("That conversation is not here, or not yours. Reload the page.")
+            return entry.conversation.annotator_id
+
+    def owner(self, conversation_id: str) -> str | None:
+        """Whose a conversation is, as the log says now; None if it is not there."""
+        self.look_again(conversation_id)
+        entry = self._entry(conversation_id)
+        with entry.lock:
+            conversation = entry.conversation = entry.conversation or self._read(conversation_id)
+            return None if conversation is None else conversation.annotator_id
+
+    def look_again(self, *conversation_ids: str) -> bool:
+        """Read them anew on next use if another process has changed them: what was erased is not shown from memory.
+
+        Returns whether one had changed.
+        """
+        with self._lock:
+            entries = {one: self._open[one] for one in conversation_ids if one in self._open}
+        last = self._store.last_seqs(list(entries)) if entries else {}
+        changed = False
+        for conversation_id, entry in entries.items():
+            with entry.lock:
+                known = entry.conversation
+                if known is not None and not entry.pending and known.seq != last.get(conversation_id):
+                    entry.conversation = None
+                    changed = True
+        return changed
+
+    def _stale(self, entry: _Open) -> bool:
+        """Whether a fold was no longer what the log says; then it is dropped. What is under way is not looked at."""
+        known = entry.conversation
+        if known is None or entry.pending or self._store.last_seq(known.id) == known.seq:
+            return False
+        entry.conversation = None
+        return True
+
+    def begin(self, conversation: Conversation, gesture: Gesture, outcome: Sink) -> None:
+        """Submit the first events of a new conversation, which is in use from now on."""
+        payloads = gesture.decide(conversation)
+        entry = self._entry(conversation.id)
+        with entry.lock:
+            events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads, scope=gesture.scope)
+            for event in events:
+                apply(conversation, event)
+            entry.conversation = conversation
+            entry.pending += 1
+            submitted = self._store.submit(events)
+        once = replace(gesture, tries=1)
+        submitted.add_done_callback(lambda done: self._settle(once, entry, events, done, outcome))
 
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
         outcome: Future[list[Event]] = Future()
-        self._append(gesture, outcome)
+        self.append_to(gesture, outcome)
         return outcome
 
     def new_events(
-        self, conversation: Conversation, annotator_id: str, nonce: str, payloads: Sequence[Payload]
+        self,
+        conversation: Conversation,
+        annotator_id: str,
+        nonce: str,
+        payloads: Sequence[Payload],
+        *,
+        scope: str = "",
     ) -> list[NewEvent]:
         """The payloads of one gesture as the conversation's next events."""
         at = self._clock()
         return [
             NewEvent(
-                event_id=event_id(annotator_id, nonce, index),
+                event_id=event_id(scope or annotator_id, nonce, index),
                 conversation_id=conversation.id,
                 seq=conversation.seq + 1 + index,
                 at=at,
@@ -119,12 +190,17 @@ class Desk:
             for index, payload in enumerate(payloads)
         ]
 
-    def _append(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
+    def append_to(self, gesture: Gesture, outcome: Sink) -> None:
+        """As ``append``, for one who waits otherwise than for a future."""
         with self.owned(gesture.owner or gesture.annotator_id, gesture.conversation_id) as conversation:
-            payloads = gesture.decide(conversation)
+            entry = self._entry(gesture.conversation_id)
+            payloads = self._decided(gesture, conversation, entry)
+            if payloads is None:
+                return self.append_to(gesture, outcome)
             if payloads:
-                entry = self._entry(gesture.conversation_id)
-                events = self.new_events(conversation, gesture.annotator_id, gesture.nonce, payloads)
+                events = self.new_events(
+                    conversation, gesture.annotator_id, gesture.nonce, payloads, scope=gesture.scope
+                )
                 for event in events:
                     apply(conversation, event)
                 entry.pending += 1
@@ -134,13 +210,23 @@ class Desk:
         else:
             outcome.set_result([])
 
+    def _decided(self, gesture: Gesture, conversation: Conversation, entry: _Open) -> list[Payload] | None:
+        """What a gesture means; None if nothing came of it because another process has stored something since."""
+        try:
+            payloads = gesture.decide(conversation)
+        except (GestureRefused, SeqConflict):
+            if self._stale(entry):
+                return None
+            raise
+        return None if not payloads and self._stale(entry) else payloads
+
     def _settle(
         self,
         gesture: Gesture,
         entry: _Open,
         events: Sequence[NewEvent],
         done: Future[list[Event]],
-        outcome: Future[list[Event]],
+        outcome: Sink,
     ) -> None:
         error = done.exception()
         stored = [] if error else done.result()
@@ -155,10 +241,10 @@ class Desk:
         else:
             outcome.set_exception(SeqConflict(MOVED_ON) if isinstance(error, SeqConflict) else error)
 
-    def _again(self, gesture: Gesture, outcome: Future[list[Event]]) -> None:
+    def _again(self, gesture: Gesture, outcome: Sink) -> None:
         once_less = replace(gesture, tries=gesture.tries - 1)
         try:
-            self._append(once_less, outcome)
+            self.append_to(once_less, outcome)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the one who waits
             outcome.set_exception(error)
 

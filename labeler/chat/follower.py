@@ -140,7 +140,7 @@ class Follower:
     def edit(self, chat: Chat, sight: Sight, index: int, previous: str) -> None:
         """The message with this index was rewritten: the copy has the new words, ``previous`` are the old ones."""
         self._check(chat, sight.copy)
-        check_text(previous, self._study.max_message_chars)
+        check_text(previous, self._study.limits.message_chars)
         copy = sight.copy
         place = copy.place(index)
         if place is None:
@@ -182,8 +182,8 @@ class Follower:
         if len(copy.said) > MOST_MESSAGES:
             raise GestureRefused(f"That chat is too long: of more than {MOST_MESSAGES:,} messages nothing is recorded.")
         for one in copy.said:
-            check_text(one.text, self._study.max_message_chars)
-        check_text(copy.system or "", self._study.max_message_chars)
+            check_text(one.text, self._study.limits.message_chars)
+        check_text(copy.system or "", self._study.limits.message_chars)
 
     def _place(self, copy: Copy, index: int) -> int:
         place = copy.place(index)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from labeler.chat.replies import Reply
-from labeler.chat.views import text_of
+from labeler.chat.views import Written, text_of
 from labeler.core.blindness import named_itself
 from labeler.core.choosing import Choice, answers_of, choice_of, comparable, last_pair, standing_choice
 from labeler.core.conversation import Conversation, Message, PairFact
@@ -65,7 +64,7 @@ class PairView:
 NO_PAIR = PairView("", 0, False, (), None)
 
 
-def pair_view_of(conversation: Conversation, replies: Mapping[str, Reply], *, running: bool) -> PairView:
+def pair_view_of(conversation: Conversation, replies: Mapping[str, Written], *, running: bool) -> PairView:
     """The view of the annotator who began the conversation; a cleared one is empty."""
     if conversation.cleared:
         return NO_PAIR
@@ -77,7 +76,7 @@ def pair_view_of(conversation: Conversation, replies: Mapping[str, Reply], *, ru
     return PairView(conversation.id, conversation.turn_seq, running, lines, shown)
 
 
-def _shown(conversation: Conversation, pair: PairFact, replies: Mapping[str, Reply], *, running: bool) -> PairShown:
+def _shown(conversation: Conversation, pair: PairFact, replies: Mapping[str, Written], *, running: bool) -> PairShown:
     standing = standing_choice(conversation, conversation.annotator_id, pair)
 
     def side(answer: Message) -> Side:

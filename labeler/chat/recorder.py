@@ -12,13 +12,13 @@ from contextlib import suppress
 
 from labeler.chat.desk import Gesture, Receipt
 from labeler.chat.views import EMPTY, Listed, Progress, View, title_of, view_of
-from labeler.chat.writing import MAX_COMMENT, OTHER_PAGE, Claim, Writing, check_nonce
+from labeler.chat.writing import OTHER_PAGE, Claim, Writing, check_nonce
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, Payload, Winner
 from labeler.core.standing import standing_of
 from labeler.errors import GestureRefused, NotFound
-from labeler.study import Consent
+from labeler.study import Consent, Study
 
 LISTED = 50
 MODE = "chat"
@@ -40,14 +40,13 @@ class Recorder:
         """The conversation as this annotator sees it now, a running answer with its text so far."""
         if not conversation_id:
             return EMPTY
-        with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
-            reply = self.writing.replies.of(conversation_id)
-            return view_of(conversation, reply, running=self.writing.replies.busy(conversation_id))
+        with self.writing.seen(annotator_id, conversation_id) as sight:
+            return view_of(sight.conversation, sight.written, running=sight.running)
 
     def running(self, annotator_id: str, conversation_id: str) -> bool:
         """Whether an answer is being written there."""
-        with self.writing.desk.owned(annotator_id, conversation_id):
-            return self.writing.replies.busy(conversation_id)
+        with self.writing.seen(annotator_id, conversation_id) as sight:
+            return sight.running
 
     def conversations(self, annotator_id: str, most: int = LISTED, mode: str = MODE) -> tuple[list[Listed], bool]:
         """The annotator's conversations of a mode, latest activity first, without cleared ones; and whether there are
@@ -56,6 +55,7 @@ class Recorder:
         begun = self.writing.store.conversations_of(annotator_id, mode)
         for ids in (begun[first : first + LISTED] for first in range(0, len(begun), LISTED)):
             openers = self.writing.store.openers(ids)
+            self.writing.desk.look_again(*ids)
             for conversation_id in ids:
                 with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
                     if conversation.cleared or conversation_id not in openers:
@@ -154,11 +154,12 @@ class Recorder:
 
     def edit(self, annotator_id: str, claim: Claim, message_id: str, text: str) -> None:
         """Rewrite an answer, or one's own message, which is then answered again."""
-        self.writing.check_text(text)
+        self.writing.check_rewrite(text)
 
         def decide(conversation: Conversation) -> list[Payload]:
             if gestures.message_in(conversation, message_id).role == "assistant":
                 return gestures.edit_answer(conversation, message_id, self.writing.ids(), text)
+            self.writing.check_text(text)
             return gestures.edit_message(conversation, message_id, self.writing.ids(), text, self._draw(conversation))
 
         if not self.writing.repeated(annotator_id, claim):
@@ -197,11 +198,15 @@ class Recorder:
         """End a running answer with the text so far; nothing runs: nothing happens."""
         with self.writing.desk.owned(annotator_id, conversation_id):
             pass
-        self.writing.replies.stop(conversation_id)
+        self.writing.stop(conversation_id)
+
+    def renew(self, study: Study) -> None:
+        """Go on with the same study in other words."""
+        self.writing.renew(study)
 
     def close(self) -> None:
         """Store all running answers as stopped."""
-        self.writing.replies.close()
+        self.writing.close()
 
     # ── gestures that never conflict ──
 
@@ -224,7 +229,7 @@ class Recorder:
         comment: str,
     ) -> Future[Receipt]:
         """Say why: some of the study's reasons, and a comment."""
-        self.writing.check_text(comment, MAX_COMMENT)
+        self.writing.check_comment(comment)
         chosen = self.writing.known_reasons(reasons)
         return self.writing.never_conflicting(
             annotator_id,
@@ -258,7 +263,7 @@ class Recorder:
     def withdraw_consent(self, annotator_id: str, nonce: str) -> None:
         """Take consent back: nothing more is collected, and nothing of theirs is exported from now on."""
         check_nonce(nonce)
-        for conversation_id in self.writing.replies.conversations():
+        for conversation_id in self.writing.replicas.answered(annotator_id):
             with suppress(NotFound):
                 self.stop(annotator_id, conversation_id)
         self.writing.consents.withdraw(annotator_id, nonce)

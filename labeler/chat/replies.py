@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from labeler.core.events import ReplyFinished, Status
 from labeler.errors import ModelError, StoreError
 from labeler.models import Answer, ChatModel, Chunk, Sampling
+from labeler.watching import SILENT, Watch
 
 # A server that ignores max_tokens must not write for ever: no tokenizer yields more characters a token than this for
 # long, and no answer a person waits for takes longer.
@@ -34,6 +35,7 @@ class Reply:
     messages: Sequence[Mapping[str, str]]
     sampling: Sampling
     store_end: Callable[[ReplyFinished], None]
+    watch: Watch = SILENT
     lock: threading.Lock = field(default_factory=threading.Lock)
     begun: float = field(default_factory=time.monotonic)
     first_token: float | None = None
@@ -66,8 +68,9 @@ class Reply:
         with self.lock:
             if self.end is not None:
                 return False
-            self.end = self._finished(status, error)
-            return True
+            end = self.end = self._finished(status, error)
+        self.watch.reply_ended(self.model.name, end)
+        return True
 
     def _finished(self, status: Status, error: str | None) -> ReplyFinished:
         last, first = self.last, self.first_token
@@ -90,9 +93,13 @@ class Reply:
 
 
 class Replies:
-    """All running replies, by conversation: those that one turn began."""
+    """All running replies, by conversation: those that one turn began.
 
-    def __init__(self) -> None:
+    ``let_go`` hears of a conversation whose last reply is stored, before that counts as over.
+    """
+
+    def __init__(self, let_go: Callable[[str], None]) -> None:
+        self._let_go = let_go
         self._running: dict[str, dict[str, Reply]] = {}
         self._announced: set[str] = set()
         self._lock = threading.Lock()
@@ -131,6 +138,7 @@ class Replies:
             for reply in replies:
                 self._running.setdefault(reply.conversation_id, {})[reply.message_id] = reply
         for reply in replies:
+            reply.watch.reply_began(reply.model.name)
             threading.Thread(target=self._run, args=(reply,), name=f"reply-{reply.message_id}", daemon=True).start()
 
     def stop(self, conversation_id: str) -> None:
@@ -185,12 +193,25 @@ class Replies:
         except StoreError as error:
             reply.unsaved = str(error)
             raise
+        if self._last(reply):
+            self._let_go(reply.conversation_id)
+            self._over(reply)
+
+    def _last(self, reply: Reply) -> bool:
+        """Whether a reply that is stored was the only one left in its conversation; if not, it is over."""
         with self._lock:
             beside = self._running.get(reply.conversation_id, {})
-            if beside.get(reply.message_id) is reply:
+            if beside.get(reply.message_id) is not reply:
+                return False
+            if len(beside) > 1:
                 del beside[reply.message_id]
-                if not beside:
-                    del self._running[reply.conversation_id]
+                return False
+            return True
+
+    def _over(self, reply: Reply) -> None:
+        with self._lock:
+            if self._running.get(reply.conversation_id, {}).get(reply.message_id) is reply:
+                del self._running[reply.conversation_id]
 
 
 def stop(reply: Reply) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from labeler.chat.desk import Gesture, Receipt
 from labeler.chat.pairs import Line
-from labeler.chat.writing import MAX_COMMENT, Writing
+from labeler.chat.writing import Writing
 from labeler.core import reviewing
 from labeler.core.choosing import Choice, Times, Verdict, compared_of
 from labeler.core.conversation import Conversation
@@ -122,7 +122,7 @@ class Reviewer:
         visitor.must_be(REVIEWERS)
         writing, me = self._writing, visitor.annotator_id
         writing.check_consent(me)
-        writing.check_text(opinion.comment, MAX_COMMENT)
+        writing.check_comment(opinion.comment)
         reasons = writing.known_reasons(opinion.reasons)
         nonce = f"review:{lease_id}"  # no client's: these have no colon
         before = writing.store.find(event_id(me, nonce, 0))

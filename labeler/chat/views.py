@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from labeler.chat.replies import Reply
 from labeler.core import gestures
 from labeler.core.conversation import Conversation, Message
 from labeler.core.events import Winner
 
 TITLE_CHARS = 60
 LOST = "The server stopped while this answer was being written. Retry to get a new one."
+
+
+class Written(Protocol):
+    """An answer that is being written. ``unsaved`` says why its end could not be stored yet."""
+
+    @property
+    def unsaved(self) -> str | None: ...
+
+    def text(self) -> str:
+        """The answer so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An answer that another replica writes, as it last told."""
+
+    said: str
+    unsaved: str | None = None
+
+    def text(self) -> str:
+        return self.said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +93,7 @@ class Progress:
     comparisons: int
 
 
-def view_of(conversation: Conversation, replies: Mapping[str, Reply], *, running: bool) -> View:
+def view_of(conversation: Conversation, replies: Mapping[str, Written], *, running: bool) -> View:
     """The view of the annotator who began the conversation; a cleared one is empty.
 
     ``running`` may be true a moment before ``replies`` are there: a reply is announced before it is stored.
@@ -83,7 +104,7 @@ def view_of(conversation: Conversation, replies: Mapping[str, Reply], *, running
     return View(conversation.id, conversation.turn_seq, running, shown)
 
 
-def _shown(conversation: Conversation, message: Message, replies: Mapping[str, Reply], *, running: bool) -> Shown:
+def _shown(conversation: Conversation, message: Message, replies: Mapping[str, Written], *, running: bool) -> Shown:
     me = conversation.annotator_id
     siblings = [sibling.id for sibling in conversation.siblings(message.id)]
     place = siblings.index(message.id)
@@ -110,7 +131,7 @@ def _shown(conversation: Conversation, message: Message, replies: Mapping[str, R
     )
 
 
-def text_of(message: Message, replies: Mapping[str, Reply], *, running: bool) -> tuple[str, str, str | None]:
+def text_of(message: Message, replies: Mapping[str, Written], *, running: bool) -> tuple[str, str, str | None]:
     """Text, status and error line of a message, a running reply's as it is now."""
     if message.status is not None:
         return message.content, message.status, message.finished.error if message.finished else None

@@ -14,7 +14,21 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import drafting, erasing, excluding, importing, logs, proving, publishing, redacting, serving, users
+from labeler.cli import (
+    drafting,
+    erasing,
+    examining,
+    excluding,
+    importing,
+    keeping,
+    logs,
+    proving,
+    publishing,
+    redacting,
+    serving,
+    tokens,
+    users,
+)
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
@@ -23,6 +37,7 @@ app = typer.Typer(name="labeler", pretty_exceptions_enable=False, **PLAIN)
 log = typer.Typer(help="Write the log to a file, or read one.", **PLAIN)
 redaction = typer.Typer(help="Review what was found in texts.", **PLAIN)
 people = typer.Typer(help="Say who may sign in.", **PLAIN)
+programs = typer.Typer(help="Say which programs may speak to the API.", **PLAIN)
 
 COMMANDS: Sequence[Callable[..., None]] = (
     serving.serve,
@@ -31,9 +46,13 @@ COMMANDS: Sequence[Callable[..., None]] = (
     proving.stats,
     proving.verify,
     proving.diff,
+    examining.doctor,
     excluding.exclude,
     excluding.include,
     erasing.forget,
+    keeping.backup,
+    keeping.restore,
+    keeping.migrate,
     serving.simulate,
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)
@@ -46,6 +65,13 @@ USERS_COMMANDS: Mapping[str, Callable[..., None]] = {
     "disable": users.disable,
     "enable": users.enable,
 }
+TOKENS_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "add": tokens.add,
+    "list": tokens.list_tokens,
+    "renew": tokens.renew,
+    "revoke": tokens.revoke,
+    "annotator": tokens.annotator,
+}
 
 for command in COMMANDS:
     app.command()(command)
@@ -57,9 +83,12 @@ for name, command in REDACTION_COMMANDS.items():
     redaction.command(name)(command)
 for name, command in USERS_COMMANDS.items():
     people.command(name)(command)
+for name, command in TOKENS_COMMANDS.items():
+    programs.command(name)(command)
 app.add_typer(log, name="log")
 app.add_typer(redaction, name="redaction")
 app.add_typer(people, name="users")
+app.add_typer(programs, name="tokens")
 
 
 def main() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from labeler.cli.opening import log_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database
 from labeler.terminal import progress, show
+
+if TYPE_CHECKING:
+    from labeler.study import Study
 
 
 def serve(
@@ -19,15 +22,34 @@ def serve(
     allow_anonymous: Annotated[
         bool, typer.Option("--allow-anonymous", help="Let people on other machines annotate without an account.")
     ] = False,
+    new_key: Annotated[
+        bool,
+        typer.Option("--new-key", help="Go on with other keys than the log was begun with: the old ones are lost."),
+    ] = False,
+    log: Annotated[
+        Literal["quiet", "text", "json"] | None,
+        typer.Option(
+            "--log",
+            help="What to write on stderr: faults, or a line a request and gesture.",
+            show_default="the study's",
+        ),
+    ] = None,
 ) -> None:
     """Serve the chat page.
 
-    Ends with Ctrl-C or SIGTERM; answers that are being written then are stored as stopped.
+    Any number of these may serve one log, if they have the same keys. Ends with Ctrl-C or SIGTERM; answers that are
+    being written then are stored as stopped. SIGHUP reads the study file again.
     """
-    study = study_of(config, database)
-    from labeler.app import serve as serve_page  # noqa: PLC0415 - Gradio takes seconds
 
-    serve_page(study, host=host, port=port, allow_anonymous=allow_anonymous, announce=show)
+    def read() -> Study:
+        return study_of(config, database).with_log(log)
+
+    study = read()
+    from labeler.app import Serving  # noqa: PLC0415 - Gradio takes seconds
+    from labeler.app import serve as serve_page  # noqa: PLC0415
+
+    how = Serving(host, port, allow_anonymous=allow_anonymous, new_key=new_key)
+    serve_page(study, how, announce=show, read_again=read)
 
 
 def simulate(

@@ -9,7 +9,7 @@ from typing import Any
 
 from labeler.page.toolkit import gr
 from labeler.page.turns import Tab, Turns
-from labeler.study import Study
+from labeler.study import Consent, Study
 
 WELCOME = "## What would you like to ask?\nAsk something, then judge the answers."
 # As models write formulas. A single dollar stays a dollar: prices are more common in chats than sums.
@@ -49,6 +49,34 @@ def build_blocks(study: Study, turns: Turns) -> gr.Blocks:
     return blocks
 
 
+def openers(prompts: Sequence[str]) -> list[Any] | None:
+    """The study's prompts as a chat offers them while it is empty."""
+    return [{"text": prompt} for prompt in prompts] or None
+
+
+def redraw(blocks: gr.Blocks, study: Study) -> None:
+    """Put a study's texts in the place of those that the blocks were built with, for pages loaded from now on.
+
+    The components stay who they are, so that pages which are open go on as before.
+    """
+    parts: dict[str | None, Any] = {
+        block.elem_id: block for block in blocks.blocks.values() if getattr(block, "elem_id", None)
+    }
+    parts["guidelines"].visible = bool(study.guidelines)
+    _say(parts["guidelines-text"], study.guidelines)
+    if study.consent is not None and "consent-text" in parts:
+        _say(parts["consent-text"], study.consent.text)
+        _say(parts["consent-foot"], _asked(study.consent))
+    chat = parts.get("chat")
+    if chat is not None and chat.placeholder == WELCOME:
+        chat.examples = openers(study.prompts)
+    blocks.config = blocks.get_config_file()
+
+
+def _say(part: Any, text: str) -> None:
+    part.value = part.postprocess(text)
+
+
 def theme() -> gr.Theme:
     """Quiet neutrals and one accent; fonts of the machine, so that nothing is fetched."""
     return gr.themes.Base(
@@ -63,9 +91,8 @@ def sidebar(study: Study) -> None:
     # It starts closed, and the script opens it where there is room: Gradio's own start would cover a phone's page.
     with gr.Sidebar(open=False, width=300, elem_id="sidebar"):
         gr.HTML('<div id="sidebar-top"></div>', elem_id="sidebar-head", **BARE)
-        if study.guidelines:
-            with gr.Accordion("Guidelines", open=True, elem_id="guidelines"):
-                gr.Markdown(study.guidelines)
+        with gr.Accordion("Guidelines", open=True, elem_id="guidelines", visible=bool(study.guidelines)):
+            gr.Markdown(study.guidelines, elem_id="guidelines-text")
         gr.HTML('<div id="sidebar-facts"></div>', elem_id="sidebar-rest", **BARE)
 
 
@@ -74,7 +101,12 @@ def consent_screen(study: Study) -> None:
         return
     with gr.Column(elem_id="consent"):
         gr.Markdown(study.consent.text, elem_id="consent-text")
-        gr.HTML('<div id="consent-actions"></div>', **BARE)
+        gr.HTML(_asked(study.consent), elem_id="consent-foot", **BARE)
+
+
+def _asked(consent: Consent) -> str:
+    """Where the answer is given: it says of which version, so that nobody accepts another than the one they see."""
+    return f'<div id="consent-actions" data-version="{html.escape(consent.version)}"></div>'
 
 
 def _chat(study: Study) -> Parts:
@@ -94,7 +126,7 @@ def _chat(study: Study) -> Parts:
             feedback_value=[],
             avatar_images=avatars if any(avatars) else None,
             placeholder=WELCOME,
-            examples=[{"text": prompt} for prompt in study.prompts] or None,
+            examples=openers(study.prompts),
             allow_file_downloads=False,
             latex_delimiters=MATHS,
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +14,13 @@ from labeler.core.roles import Visitor
 from labeler.page.assets import packed
 from labeler.page.pages import Page
 from labeler.page.recognition import VISITOR, Recognizer
+from labeler.page.shield import CSP
 
 MARK = b"<head>"
 # On a phone the keyboard must push the message box up, not cover it.
 VIEWPORT = b"width=device-width, initial-scale=1"
+
+SCRIPT = re.compile(rb"<script([^>]*)>(.*?)</script>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +36,15 @@ class _Reply:
 class Document:
     """ASGI middleware around ``GET`` of the pages: everything else passes through.
 
-    ``head`` makes what stands at the top of a page's document for one who opens it.
+    ``head`` makes what stands at the top of a page's document for one who opens it, ``policy`` the content security
+    policy of a document that holds the scripts with these digests.
     """
 
     app: ASGIApp
     recognizer: Recognizer
     pages: Sequence[Page]
     head: Callable[[Page, Visitor | None], bytes]
+    policy: Callable[[str], bytes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = next((page for page in self.pages if page.path == scope.get("path")), None)
@@ -66,6 +74,7 @@ class Document:
             body = body.replace(MARK, MARK + self.head(reply.page, reply.visitor), 1)
             body = body.replace(VIEWPORT, VIEWPORT + b", interactive-widget=resizes-content", 1)
         headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+        headers.append((CSP, self.policy(digests(body))))
         if b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
             body = packed(body)
             headers.append((b"content-encoding", b"gzip"))
@@ -78,3 +87,15 @@ class Document:
             headers.append((b"set-cookie", reply.cookie))
         await send({**start, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def digests(document: bytes) -> str:
+    """The scripts that stand within a document, as a content security policy names them."""
+    scripts = [text for attributes, text in SCRIPT.findall(document) if not _elsewhere(attributes)]
+    marks = [base64.b64encode(hashlib.sha256(text).digest()).decode() for text in scripts]
+    return "".join(f" 'sha256-{mark}'" for mark in dict.fromkeys(marks))
+
+
+def _elsewhere(attributes: bytes) -> bool:
+    """Whether a script comes from an address, or is none."""
+    return b"src=" in attributes or b"application/json" in attributes

@@ -22,7 +22,7 @@ from labeler.page.recognition import Recognizer, visitor_in
 SIGN_IN = "/sign-in"
 # What whoever is not signed in may reach: how to sign in, and whether the server lives.
 OPEN = re.compile(
-    r"/(sign-in(/huggingface)?|sign-out|healthz|api/alive|oauth/huggingface/(login|callback)|page/[^/]+/[^/]+)"
+    r"/(sign-in(/huggingface)?|sign-out|healthz|metrics|api/alive|oauth/huggingface/(login|callback)|page/[^/]+/[^/]+)"
 )
 NOT_SIGNED_IN = "You are not signed in. Load the page again."
 NOT_VOUCHED = "The way here is through your organisation's own sign-in; it did not say who you are."

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from labeler.chat import Comparer, Opinion, Receipt, Recorder, Reviewer
 from labeler.core.choosing import Times, Verdict
 from labeler.core.roles import Visitor
-from labeler.errors import ConsentNeeded, EventConflict, GestureRefused, LabelerError, NotFound, StoreError
+from labeler.doors import status_of, whole_body
+from labeler.errors import GestureRefused, LabelerError
+from labeler.page.access import note_conversation
 from labeler.page.recognition import visitor_in
 from labeler.page.wire import (
     ChooseGesture,
@@ -38,21 +40,7 @@ NO_IDENTITY = "This browser is not known here. Allow cookies for this page and r
 TOO_LONG = "That is too long."
 ONLY_POST = "Gestures are posted."
 BROKEN = "Something went wrong on the server. Nothing was stored."
-# The first match counts: the special kinds stand before the general ones. What only the store refused may come again.
-STATUS: tuple[tuple[type[LabelerError], int], ...] = (
-    (NotFound, 404),
-    (ConsentNeeded, 403),
-    (GestureRefused, 422),
-    (EventConflict, 409),
-    (StoreError, 503),
-    (LabelerError, 422),
-)
 _LOG = logging.getLogger(__name__)
-
-
-def status_of(error: LabelerError) -> int:
-    """The HTTP status that tells a client whether sending the same again makes sense (5xx) or not (4xx)."""
-    return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +69,13 @@ class Gestures:
         visitor = visitor_in(scope)
         if visitor is None:
             return 401, {"error": NO_IDENTITY}
-        body = await read(receive, MAX_BYTES)
+        body = await whole_body(receive, MAX_BYTES)
         if body is None:
             return 413, {"error": TOO_LONG}
         try:
-            receipt = await asyncio.wrap_future(self._record(visitor, parse_posted(body)))
+            posted = parse_posted(body)
+            note_conversation(scope, posted.conversation)
+            receipt = await asyncio.wrap_future(self._record(visitor, posted))
         except LabelerError as error:
             return status_of(error), {"error": str(error)}
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again
@@ -131,14 +121,3 @@ class Gestures:
         times = Times(seen_left=posted.seen_left, seen_right=posted.seen_right, decision=posted.decision)
         verdict = Verdict(choice=posted.choice, reasons=posted.reasons, comment=posted.comment.strip(), times=times)
         return self.comparer.choose(annotator, posted.nonce, posted.conversation, posted.message, verdict)
-
-
-async def read(receive: Receive, limit: int) -> bytes | None:
-    """The body of a request, or ``None`` if it is longer than that."""
-    body = b""
-    more = True
-    while more and len(body) <= limit:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body if len(body) <= limit else None

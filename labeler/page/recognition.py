@@ -19,6 +19,7 @@ from labeler.accounts import Accounts, Sessions
 from labeler.accounts.sessions import LIFETIME_SECONDS
 from labeler.core.roles import Role, Visitor
 from labeler.errors import AccountError, StoreError
+from labeler.page.access import note_visitor
 from labeler.page.identity import Identity, cookie, cookie_in
 
 VISITOR = "labeler.visitor"
@@ -139,7 +140,10 @@ class Recognition:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope = {**scope, VISITOR: self._visitor(scope)}
+            visitor = self._visitor(scope)
+            scope = {**scope, VISITOR: visitor}
+            if visitor is not None:
+                note_visitor(scope, visitor.annotator_id)
         await self.app(scope, receive, send)
 
     def _visitor(self, scope: Scope) -> Visitor | None:

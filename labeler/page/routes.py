@@ -1,10 +1,9 @@
-"""The page's other routes: the pulse, the sidebar's facts, health, and the assets."""
+"""The page's other routes: the pulse, the sidebar's facts, and the assets."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler.chat import LISTED, Recorder
-from labeler.errors import LabelerError, StoreError
+from labeler.doors import status_of
+from labeler.errors import LabelerError
 from labeler.page.assets import FOR_EVER, Assets
-from labeler.page.gestures import NO_IDENTITY, status_of
+from labeler.page.gestures import NO_IDENTITY
 from labeler.page.recognition import Recognizer, visitor_in
 
 AS_MANY = re.compile(r"[0-9]{1,6}")
@@ -27,16 +27,13 @@ class Routes:
 
     recorder: Recorder
     recognizer: Recognizer
-    study: str
     boot_id: str
-    health: Callable[[], dict[str, Any]]
     assets: Assets
 
     def add_to(self, app: FastAPI) -> None:
         app.add_route("/api/alive", self.alive)
         app.add_route("/api/me", self.me)
         app.add_route("/api/adopt", self.adopt, methods=["POST"])
-        app.add_route("/healthz", self.healthz)
         app.add_route(f"/{self.assets.base}/{{name}}", self.asset)
 
     async def alive(self, request: Request) -> Response:
@@ -82,13 +79,6 @@ class Routes:
         former = self.recognizer.former(request.scope)
         return self.recorder.adoptable(annotator_id, former) if former else 0
 
-    def healthz(self, request: Request) -> Response:
-        """Whether the log can be read, how far it goes, and what else the study wants to be known."""
-        try:
-            return answer({"status": "ok", "study": self.study, **self.health()})
-        except StoreError as error:
-            return refused(503, str(error))
-
     async def asset(self, request: Request) -> Response:
         asset = self.assets.files.get(request.path_params["name"])
         if asset is None:
@@ -97,8 +87,8 @@ class Routes:
         return Response(asset.packed, media_type=asset.media_type, headers=headers)
 
 
-def answer(body: dict[str, Any]) -> Response:
-    return Response(json.dumps(body), media_type="application/json", headers={"cache-control": "no-store"})
+def answer(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(body), status, media_type="application/json", headers={"cache-control": "no-store"})
 
 
 def refused(status: int, line: str) -> Response:

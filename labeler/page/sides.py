@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labeler.page.blocks import BARE, MATHS
+from labeler.page.blocks import BARE, MATHS, openers
 from labeler.page.toolkit import gr
 
 
@@ -29,7 +29,7 @@ def plain_chatbot(elem_id: str, *, placeholder: str | None = None, prompts: tupl
         group_consecutive_messages=False,
         buttons=[],
         placeholder=placeholder,
-        examples=[{"text": prompt} for prompt in prompts] or None,
+        examples=openers(prompts),
         allow_file_downloads=False,
         latex_delimiters=MATHS,
     )

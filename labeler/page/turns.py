@@ -17,17 +17,21 @@ from typing import Any, TypeVar
 
 from labeler.core.roles import Visitor
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
+from labeler.page.access import notes_in
 from labeler.page.pacing import Pace
 from labeler.page.recognition import visitor_in
 from labeler.page.render import Echo, Frame
 from labeler.page.screens import Screen
 from labeler.page.toolkit import gr
 from labeler.page.wire import Turn, parse_turn
+from labeler.rates import Seats
 from labeler.study import Consent
+from labeler.watching import for_request
 
 WATCH_SECONDS = 0.2
 THREADS = 32
 NO_COOKIE = "This browser keeps no cookies for this page, so nothing can be stored. Allow them and reload."
+TOO_MANY_TABS = "Too many answers are watched at once. Close some pages and load this one again; nothing was stored."
 BROKEN = "Something went wrong on the server. Nothing was stored; reload the page and try again."
 
 T = TypeVar("T")
@@ -52,25 +56,37 @@ class Tab:
 
 @dataclass(slots=True)
 class Turns:
-    """The handlers behind a page's Gradio events. ``consent_needed`` tells what an annotator has to accept first."""
+    """The handlers behind a page's Gradio events. ``consent_needed`` tells what an annotator has to accept first, and
+    ``watchers`` how many gestures of one annotator may be under way at once."""
 
     screen: Screen
     consent_needed: Callable[[str], Consent | None]
     boot_id: str
+    watchers: Seats = field(default_factory=lambda: Seats(None))
     _stamps: Iterator[int] = field(default_factory=itertools.count)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, thread_name_prefix="page"))
 
     async def act(self, claims: Any, tab: Tab, request: gr.Request) -> AsyncIterator[Update]:
         """Apply one gesture and yield renders until no answer is being written in what the tab shows."""
-        visitor = visitor_in(request.request.scope if request.request else {})
+        scope = request.request.scope if request.request else {}
+        visitor, notes = visitor_in(scope), notes_in(scope)
         if visitor is None:
-            yield self._update(Frame(self.boot_id, "", None, _unknown(claims)))
+            yield self._update(Frame(self.boot_id, "", None, _refused(claims, NO_COOKIE)))
             return
-        conversation_id, echo = await self._in_thread(lambda: self._apply(visitor, claims))
-        async for update in self._watch(tab, visitor, conversation_id, echo):
-            yield update
+        request_id = notes.request_id if notes else None
+        with self.watchers.seat(visitor.annotator_id) as free:
+            if not free:
+                yield self._update(Frame(self.boot_id, visitor.annotator_id, None, _refused(claims, TOO_MANY_TABS)))
+                return
+            conversation_id, echo = await self._in_thread(lambda: self._applied(visitor, claims, request_id))
+            async for update in self._watch(tab, visitor, conversation_id, echo):
+                yield update
 
     # ── applying ──
+
+    def _applied(self, visitor: Visitor, claims: object, request_id: str | None) -> tuple[str, Echo]:
+        with for_request(request_id):
+            return self._apply(visitor, claims)
 
     def _apply(self, visitor: Visitor, claims: object) -> tuple[str, Echo]:
         """What to show next, and what became of the gesture. Never raises: every failure is a line on the page."""
@@ -129,10 +145,10 @@ class Turns:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-def _unknown(claims: object) -> Echo:
-    """The answer to a browser that proves nobody: the page keeps what it shows."""
+def _refused(claims: object, line: str) -> Echo:
+    """The answer to a gesture that is not made, whatever it was: the page keeps what it shows."""
     try:
         turn = parse_turn(claims)
     except GestureRefused:
         turn = Turn(kind="open")
-    return Echo(turn.nonce, turn.kind, ok=False, line=NO_COOKIE)
+    return Echo(turn.nonce, turn.kind, ok=False, line=line)

@@ -22,7 +22,7 @@ from labeler.store import queries
 from labeler.store.beginning import STUDY_ANNOTATOR
 from labeler.store.positions import append_rows
 from labeler.store.rows import checked_at, event_from
-from labeler.store.schema import accounts, conversations, events, touches
+from labeler.store.schema import accounts, answering, conversations, events, touches
 from labeler.store.spans import forget_spans
 from labeler.store.store import Store
 
@@ -62,6 +62,8 @@ def erase(store: Store, subject: Subject, id: str, *, at: str, reason: str = "")
         if fresh:
             forget_spans(connection, {text_sha256(text) for event in fresh for text in texts_in(event.payload)})
             _overwrite(connection, fresh, reason)
+            # What is being written there now is seen by no one any more.
+            connection.execute(delete(answering).where(answering.c.conversation_id.in_(streams)))
             for stream_id in dict.fromkeys([*streams, id]):
                 announcement = Erased(erased_kind=subject, reason=reason)
                 _announce(connection, (subject, id), stream_id, announcement, checked_at(at))
@@ -93,7 +95,8 @@ _touched = select(touches.c.conversation_id).where(touches.c.annotator_id == bin
 def _doomed(connection: Connection, subject: Subject, id: str) -> tuple[list[Event], list[str]]:
     """The events that go, tombstones among them, and the conversations that they are in."""
     if subject == "conversation":
-        if connection.scalar(select(conversations.c.ordinal).where(conversations.c.conversation_id == id)) is None:
+        there = select(conversations.c.conversation_id).where(conversations.c.conversation_id == id)
+        if connection.scalar(there) is None:
             raise LogError(f"{id}: no conversation of this log has this id")
         return _stream(connection, id), [id]
     if id == STUDY_ANNOTATOR:

@@ -236,6 +236,56 @@ def m008_summaries(connection: Connection) -> None:
     )
 
 
+@step
+def m009_replicas(connection: Connection) -> None:
+    """Which process writes which answers (``answering.py``), and whether all have the same keys (``keys.py``)."""
+    _run(
+        connection,
+        """
+        CREATE TABLE replicas (
+            replica TEXT NOT NULL PRIMARY KEY,
+            beat INTEGER NOT NULL,
+            process TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE answering (
+            conversation_id TEXT NOT NULL PRIMARY KEY,
+            replica TEXT NOT NULL,
+            texts TEXT NOT NULL,
+            stop BOOLEAN NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX ix_answering_replica ON answering (replica)",
+        """
+        CREATE TABLE keys (
+            name TEXT NOT NULL PRIMARY KEY,
+            mark TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    )
+
+
+@step
+def m010_tokens(connection: Connection) -> None:
+    """Which programs may use the API: see ``tokens.py``."""
+    _run(
+        connection,
+        """
+        CREATE TABLE tokens (
+            token_id TEXT NOT NULL PRIMARY KEY,
+            study TEXT NOT NULL,
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL UNIQUE,
+            made_at TEXT NOT NULL,
+            until TEXT,
+            revoked_at TEXT,
+            UNIQUE (study, name)
+        ) WITHOUT ROWID
+        """,
+    )
+
+
 def steps_of(database: Database) -> Sequence[Migration]:
     """The steps of a database of this kind."""
     with database.reading() as connection:

@@ -162,3 +162,44 @@ _BESIDE_P001 = (
     'CREATE TABLE summary_parts (conversation_id TEXT COLLATE "C" PRIMARY KEY, counts TEXT NOT NULL)',
     'CREATE TABLE summary_sums (key TEXT COLLATE "C" PRIMARY KEY, times BIGINT NOT NULL)',
 )
+
+
+@step
+def p002_replicas(connection: Connection) -> None:
+    """SQLite's ninth step."""
+    for statement in _REPLICAS_P002:
+        connection.exec_driver_sql(statement)
+
+
+_REPLICAS_P002 = (
+    'CREATE TABLE replicas (replica TEXT COLLATE "C" PRIMARY KEY, beat BIGINT NOT NULL, process TEXT NOT NULL)',
+    """
+    CREATE TABLE answering (
+        conversation_id TEXT COLLATE "C" PRIMARY KEY,
+        replica TEXT COLLATE "C" NOT NULL,
+        texts TEXT NOT NULL,
+        stop BOOLEAN NOT NULL
+    )
+    """,
+    "CREATE INDEX ix_answering_replica ON answering (replica)",
+    'CREATE TABLE keys (name TEXT COLLATE "C" PRIMARY KEY, mark TEXT NOT NULL)',
+)
+
+
+@step
+def p003_tokens(connection: Connection) -> None:
+    """As ``m010_tokens``."""
+    connection.exec_driver_sql(
+        """
+        CREATE TABLE tokens (
+            token_id TEXT COLLATE "C" PRIMARY KEY,
+            study TEXT COLLATE "C" NOT NULL,
+            name TEXT COLLATE "C" NOT NULL,
+            digest TEXT COLLATE "C" NOT NULL UNIQUE,
+            made_at TEXT COLLATE "C" NOT NULL,
+            until TEXT COLLATE "C",
+            revoked_at TEXT COLLATE "C",
+            UNIQUE (study, name)
+        )
+        """
+    )

@@ -24,9 +24,16 @@ by_stream = (
     .limit(PAGE_EVENTS)
 )
 by_event_id = select(events).where(events.c.event_id == bindparam("event_id"))
+by_event_ids = select(events).where(events.c.event_id.in_(bindparam("event_ids", expanding=True)))
 last_seq = select(func.coalesce(func.max(events.c.seq), 0)).where(events.c.conversation_id == bindparam("stream_id"))
+last_seqs = (
+    select(events.c.conversation_id, func.max(events.c.seq))
+    .where(events.c.conversation_id.in_(bindparam("stream_ids", expanding=True)))
+    .group_by(events.c.conversation_id)
+)
 stream = select(events).where(events.c.conversation_id == bindparam("stream_id")).order_by(events.c.seq)
 in_order = select(events).where(*_in_range).order_by(events.c.position).limit(PAGE_EVENTS)
+given_in = select(events).where(*_in_range).order_by(events.c.position)
 of_annotators = in_order.where(
     about_annotators, events.c.conversation_id.not_in(select(conversations.c.conversation_id))
 )

@@ -9,7 +9,8 @@ grow with conversations, not with events: what every append must pay for is the 
 remembers what was published where; lost, it is found anew by the next push. ``accounts`` and ``ended_sessions`` say who
 may sign in: nothing derives them, and no dump of the log holds them. ``review_items``, ``review_words``,
 ``summary_parts`` and ``summary_sums`` follow the log as far as ``projections`` says; ``review_leases`` says who has
-what in hand.
+what in hand. ``replicas`` and ``answering`` say which serving process writes which answers now, and ``keys`` tells
+whether all of them have the same ones.
 """
 
 from __future__ import annotations
@@ -184,6 +185,20 @@ ended_sessions = Table(
     sqlite_with_rowid=False,
 )
 
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("study", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("made_at", Text, nullable=False),
+    Column("until", Text),
+    Column("revoked_at", Text),
+    UniqueConstraint("study", "name"),
+    sqlite_with_rowid=False,
+)
+
 projections = Table(
     "projections",
     metadata,
@@ -242,5 +257,32 @@ summary_sums = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("times", Number, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("beat", Number, nullable=False),
+    Column("process", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+answering = Table(
+    "answering",
+    metadata,
+    Column("conversation_id", Text, primary_key=True),
+    Column("replica", Text, nullable=False, index=True),
+    Column("texts", Text, nullable=False),
+    Column("stop", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("mark", Text, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -25,10 +25,12 @@ from labeler.store.positions import insert_rows, number, number_within
 from labeler.store.rows import Row, drafts_of, event_from, event_of
 from labeler.store.schema import events
 from labeler.store.writer import Writer
+from labeler.watching import SILENT, Watch, watched
 
 BUSY_SECONDS = 10.0
 WINDOW_GESTURES = 2000
 ROWS_AT_ONCE = 2000
+IDS_AT_ONCE = 500
 
 
 _CONVERSATION_ID = itemgetter(-1)
@@ -50,12 +52,14 @@ def utc_now() -> str:
 class Store:
     """An open log. Safe to use from any number of threads, and from several processes.
 
-    Every method raises StoreError, one line, when the database cannot be used. ``database`` is for this package alone.
+    Every method raises StoreError, one line, when the database cannot be used. ``database`` is for this package alone;
+    ``watch`` hears of every gesture that is submitted.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._writer = Writer(database)
+        self.watch: Watch = SILENT
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], str] = utc_now, busy_seconds: float = BUSY_SECONDS) -> Store:
@@ -110,7 +114,8 @@ class Store:
             EventConflict: an event id is stored with another content.
             StoreError: the disk is full, the database is locked, ...; nothing of the gesture is stored.
         """
-        return self._writer.submit(new)
+        answer = self._writer.submit(new)
+        return answer if self.watch is SILENT else watched(self.watch, new, answer)
 
     def append(self, new: Sequence[NewEvent]) -> list[Event]:
         """Submit, and wait for the commit."""
@@ -184,10 +189,23 @@ class Store:
         with self.database.reading() as connection:
             return int(connection.scalars(queries.last_seq, {"stream_id": stream_id}).one())
 
+    def last_seqs(self, stream_ids: Sequence[str]) -> dict[str, int]:
+        """The same of many streams; those that are not there are absent."""
+        with self.database.reading() as connection:
+            found = connection.execute(queries.last_seqs, {"stream_ids": list(stream_ids)})
+            return {stream_id: seq for stream_id, seq in found}
+
     def find(self, event_id: str) -> Event | None:
         with self.database.reading() as connection:
             row = connection.execute(queries.by_event_id, {"event_id": event_id}).one_or_none()
         return None if row is None else event_from(row)
+
+    def found(self, event_ids: Sequence[str]) -> dict[str, Event]:
+        """Those of these events that are stored, by id."""
+        with self.database.reading() as connection:
+            pages = (event_ids[first : first + IDS_AT_ONCE] for first in range(0, len(event_ids), IDS_AT_ONCE))
+            rows = [row for ids in pages for row in connection.execute(queries.by_event_ids, {"event_ids": list(ids)})]
+        return {event.event_id: event for event in map(event_from, rows)}
 
     def scan(self, after: int = 0, upto: int | None = None) -> Iterator[Event]:
         """The events with ``after < position <= upto`` in the order of positions, in constant memory."""
@@ -220,6 +238,12 @@ class Store:
         """As ``scan``, the events of one kind alone."""
         statement = queries.in_order.where(events.c.kind == kind)
         return map(event_from, self._pages(statement, after, self.position() if upto is None else upto))
+
+    def given_by(self, prefix: str, after: int, upto: int, limit: int) -> list[Event]:
+        """The first ``limit`` events in ``after < position <= upto`` of the annotators whose ids begin so."""
+        statement = queries.given_in.where(events.c.annotator_id.startswith(prefix, autoescape=True)).limit(limit)
+        with self.database.reading() as connection:
+            return [event_from(row) for row in connection.execute(statement, {"after": after, "upto": upto})]
 
     def annotator_events(self, upto: int) -> Iterator[Event]:
         """The events about annotators (consent, exclusion, ...) at or below a position, in the order of positions."""

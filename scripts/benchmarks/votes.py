@@ -41,6 +41,7 @@ from labeler.core.events import (
     VoteCast,
 )
 from labeler.ids import event_id, uuid7
+from labeler.metrics import Metrics, Standing
 from labeler.page import Browsers, Cases, Identity, Instance, build_page
 from labeler.page.toolkit import gr
 from labeler.store import Store
@@ -64,7 +65,12 @@ def id_of(kind: int, number: int) -> str:
 
 def study() -> Study:
     model = {"name": "none", "kind": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "none"}
-    return parse_study({"name": "bench", "models": [model]})
+    limits = {
+        "gestures_per_minute": 100_000_000,
+        "address_requests_per_minute": 100_000_000,
+        "conversation_events": 1_000_000,
+    }  # counted as for everybody, and never refused
+    return parse_study({"name": "bench", "models": [model], "limits": limits})
 
 
 def history(number: int) -> list[NewEvent]:
@@ -103,8 +109,9 @@ def event(number: int, seq: int, payload: Payload) -> NewEvent:
 def page_app(store: Store) -> FastAPI:
     for number in range(ANNOTATORS):
         store.append(history(number))
+    store.watch = Metrics({}, lambda: Standing(store.position()))  # counted as a served page is
     recorder = Recorder(Writing(study(), store, {}, clock=lambda: AT))
-    instance = Instance(store.source_id, "bench", lambda: {"position": store.position()})
+    instance = Instance(store.source_id, "bench", lambda: {"position": store.position()}, store.watch)
     cases = Cases(recorder, Overseer(store, lambda: AT, lambda wishes: Count(), dict))
     return build_page(cases, study(), instance, Browsers(Identity(KEY, store.source_id), "annotator"))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labeler.app import cookie_secret, is_loopback, serve
+from labeler.app import Serving, cookie_secret, is_loopback, serve
 from labeler.errors import LabelerError
 from labeler.store import utc_now
 from labeler.study import parse_study
@@ -43,7 +43,7 @@ def test_a_second_start_on_the_same_port_is_refused_with_one_line(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(LabelerError, match=f"cannot listen on 127.0.0.1:{port}"):
-            serve(parse_study(study_of(model)), host="127.0.0.1", port=port)
+            serve(parse_study(study_of(model)), Serving("127.0.0.1", port))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.7", "::", "labeler.example"])
@@ -95,3 +95,20 @@ def test_the_cookie_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) 
 def test_times_sort_as_text() -> None:
     assert utc_now() < utc_now()[:-1] + "Z~"
     assert len(utc_now()) == len("2026-11-22T10:00:00.000000Z")
+
+
+def test_a_replica_with_another_key_does_not_serve_until_it_is_told_that_the_old_one_is_lost(
+    tmp_path: Path, model: ModelServer
+) -> None:
+    study = study_of(model)
+    with Served(tmp_path, study) as served:
+        database = served.database
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    command = [sys.executable, "-m", "labeler", "serve", "--database", database, "--port", "0"]
+    command += ["--config", str(elsewhere / "study.yaml")]
+    refused = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=60, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--new-key" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1

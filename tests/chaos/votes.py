@@ -40,6 +40,7 @@ OLD_AGAIN = 0.1
 STUDY: dict[str, object] = {
     "name": "chaos",
     "models": [{"name": "absent", "kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "absent"}],
+    "limits": {"gestures_per_minute": None, "conversation_events": 1_000_000},  # no person votes as these do
 }
 
 

@@ -535,22 +535,6 @@ def test_an_answer_that_cannot_be_stored_is_kept_and_stored_later(
     assert chat.last().text == "precious words"
 
 
-def test_a_reply_that_a_crash_cut_off_counts_as_failed_and_can_be_retried(
-    chat: Chat, study: Study, server: ModelServer, tmp_path: Path
-) -> None:
-    chat.begin("gate: hold 1\nwords: 3")
-    with Store.open(f"sqlite:///{tmp_path}/log.db", clock=utc_now) as after, open_models(study.models, {}) as models:
-        restarted = Chat(Recorder(Writing(study, after, models, clock=utc_now)), after)
-        restarted.conversation_id = chat.conversation_id
-        lost = restarted.last()
-        assert lost.status == "failed"
-        assert lost.error is not None
-        assert "Retry" in lost.error
-        server.release("hold")
-        chat.ended()
-        assert restarted.recorder.latest("ann") == chat.conversation_id
-
-
 # ── erased by another process ──
 
 

@@ -175,6 +175,18 @@ def test_serve_pushes_beside_the_page_and_a_last_time_on_sigterm(place: Path, hu
     assert [line for line in page.errors if "published" not in line] == []
 
 
+def test_two_servers_of_one_log_push_as_one(place: Path, hub: HubServer) -> None:
+    add(place / "log.db", 1)
+    with served(place) as page, served(place) as other:
+        until(lambda: health_of(page)["commit"])
+        assert health_of(other)["commit"] == health_of(page)["commit"]
+        add(place / "log.db", 2)
+        assert page.terminate() == 0
+        until(lambda: health_of(other)["behind"] == 0)
+        assert other.terminate() == 0
+    assert commits(hub) == 2
+
+
 def test_a_hub_that_hangs_does_not_keep_serve_from_ending_in_ten_seconds(place: Path, hub: HubServer) -> None:
     add(place / "log.db", 1)
     gate = Gate()

@@ -304,7 +304,7 @@ def test_prompts_are_offered_on_an_empty_page_and_go_into_the_box(chat: Chat) ->
 def test_a_message_that_is_too_long_is_refused_before_it_leaves(chat: Chat) -> None:
     chat.box.fill("x" * 20_001)
     chat.button("Send").click()
-    expect(chat.notice).to_have_text("That is too long: 20,001 characters, at most 20,000 fit.")
+    expect(chat.notice).to_have_text("Too long by 1 character: at most 20,000 fit.")
     expect(chat.box).to_have_value("x" * 20_001)
     expect(chat.messages).to_have_count(0)
 

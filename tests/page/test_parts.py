@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeler.chat import Shown, View
+from labeler.doors import status_of, whole_body
 from labeler.errors import (
     ConsentNeeded,
     EventConflict,
@@ -31,7 +32,6 @@ from labeler.errors import (
 )
 from labeler.page.assets import Assets
 from labeler.page.document import Document
-from labeler.page.gestures import read, status_of
 from labeler.page.identity import Identity
 from labeler.page.pages import CHAT
 from labeler.page.recognition import Browsers
@@ -191,19 +191,24 @@ def test_only_the_page_itself_may_change_something(headers: dict[str, str], trus
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/theme.css", "/assets/index.js", "/gradio_api/queue/data", "/gradio_api/file=/a.png"]
+    "path", ["/", "/theme.css", "/assets/index.js", "/gradio_api/queue/data", "/gradio_api/app_id"]
 )
 def test_what_the_page_needs_stays_open(path: str) -> None:
     assert CLOSED.match(path) is None
 
 
 async def _received(parts: list[bytes], limit: int) -> bytes | None:
-    messages = iter([{"body": part, "more_body": place < len(parts) - 1} for place, part in enumerate(parts)])
+    messages = iter(
+        [
+            {"type": "http.request", "body": part, "more_body": place < len(parts) - 1}
+            for place, part in enumerate(parts)
+        ]
+    )
 
     async def receive() -> dict[str, Any]:
         return next(messages)
 
-    return await read(receive, limit)
+    return await whole_body(receive, limit)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +270,13 @@ def test_only_the_document_gets_a_head_and_a_cookie() -> None:
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": path, "scheme": "https", "headers": []}
-        document = Document(app, Browsers(Identity(b"key", "source"), "annotator"), [CHAT], lambda *_: b"<ours>")
+        document = Document(
+            app,
+            Browsers(Identity(b"key", "source"), "annotator"),
+            [CHAT],
+            lambda *_: b"<ours>",
+            lambda scripts: b"policy" + scripts.encode(),
+        )
         await document(scope, None, send)  # type: ignore[arg-type]
         return dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent)
 
@@ -273,6 +284,7 @@ def test_only_the_document_gets_a_head_and_a_cookie() -> None:
     assert body == b"<html><head><ours></head>"
     assert headers[b"content-length"] == b"25"
     assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"content-security-policy"] == b"policy"
     assert headers[b"set-cookie"].endswith(b"SameSite=Lax; Secure")
     headers, body = run(get("/other"))
     assert body == b"<html><head></head>"

@@ -64,7 +64,7 @@ class Visitor:
     def call(self, claims: object) -> dict[str, Any]:
         """Run the handler behind Send with any claims; returns what the page is told last."""
         session = new_id()[-12:]
-        body = {"data": [claims, None], "fn_index": self._handler(), "session_hash": session, "event_data": None}
+        body = {"data": [claims, None], "fn_index": self.handler(), "session_hash": session, "event_data": None}
         assert self.http.post("/gradio_api/queue/join", json=body).status_code == 200
         said: dict[str, Any] = {}
         with self.http.stream("GET", f"/gradio_api/queue/data?session_hash={session}") as stream:
@@ -76,6 +76,7 @@ class Visitor:
         assert "Traceback" not in json.dumps(said)
         return said
 
-    def _handler(self) -> int:
+    def handler(self) -> int:
+        """The number of the handler behind Send."""
         config = json.loads(re.search(r"window\.gradio_config = (\{.*?\});</script>", self.page, re.DOTALL)[1])  # type: ignore[index]
         return next(each["id"] for each in config["dependencies"] if "gesture('send')" in str(each["js"]))

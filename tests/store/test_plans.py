@@ -19,6 +19,7 @@ PARAMETERS: dict[str, Any] = {
     "annotator_id": "ann1",
     "conversation_ids": ["c1", "c2"],
     "event_id": "c1-1",
+    "event_ids": ["c1-1", "c2-1"],
     "first": 0,
     "last": 2,
     "limit": 5,

@@ -34,6 +34,23 @@ def test_an_event_is_found_by_its_id(store: Store) -> None:
     assert store.find("e2") is None
 
 
+def test_many_events_are_found_by_their_ids_whatever_their_number(store: Store) -> None:
+    stored = store.append(votes("c1", 1200))
+    asked = [event.event_id for event in stored] + ["absent"]
+    assert store.found(asked) == {event.event_id: event for event in stored}
+    assert store.found([]) == {}
+
+
+def test_what_annotators_of_one_name_did_is_read_between_two_positions(store: Store) -> None:
+    for number, annotator in enumerate(["a:1", "b:1", "a:2", "ab:1", "a_:1", "a%:1"]):
+        store.append(votes(f"c{number}", 3, annotator=annotator))
+    assert [event.position for event in store.given_by("a:", 0, 99, 99)] == [2, 3, 4, 8, 9, 10]
+    assert [event.position for event in store.given_by("a:", 3, 9, 99)] == [4, 8, 9]
+    assert [event.position for event in store.given_by("a:", 0, 99, 4)] == [2, 3, 4, 8]
+    assert {event.annotator_id for event in store.given_by("a_", 0, 99, 99)} == {"a_:1"}
+    assert {event.annotator_id for event in store.given_by("a%", 0, 99, 99)} == {"a%:1"}
+
+
 def test_a_scan_reads_what_lies_between_two_positions(store: Store) -> None:
     store.append(votes("c1", 8))
     assert [event.position for event in store.scan()] == list(range(1, 10))

@@ -4,6 +4,7 @@
 import { byId, mark, onRedraw } from "./dom.js";
 import { perTab, settings } from "./settings.js";
 import { notice } from "./status.js";
+import { tooLong, watchLength } from "./lengths.js";
 import { away } from "./pulse.js";
 import { hindrance, isPending, onBegin, onEcho, prepare } from "./turns.js";
 import { onChange, page } from "./view.js";
@@ -57,12 +58,7 @@ function settled(made, echo) {
 // Why the text cannot be sent now, or "".
 function refusal(text) {
   if (away) return AWAY;
-  const length = [...text].length;
-  if (length > settings.max_message) {
-    const [have, most] = [length, settings.max_message].map((count) => count.toLocaleString("en"));
-    return `That is too long: ${have} characters, at most ${most} fit.`;
-  }
-  return hindrance("send");
+  return tooLong(text, settings.max_message) || hindrance("send");
 }
 
 function onSend(event) {
@@ -77,6 +73,12 @@ function onSend(event) {
     return;
   }
   prepare("send", { text });
+}
+
+function onInput(event) {
+  if (event.target !== box()) return;
+  keepDraft();
+  watchLength(box().value, settings.max_message);
 }
 
 function onKey(event) {
@@ -113,7 +115,7 @@ export function startComposer() {
   document.addEventListener("click", onSend, true);
   document.addEventListener("click", onExample);
   document.addEventListener("keydown", onKey, true);
-  document.addEventListener("input", (event) => event.target === box() && keepDraft());
+  document.addEventListener("input", onInput);
   onBegin(() => (atGesture = box()?.value ?? ""));
   onEcho(settled);
   onChange(paint);

@@ -5,10 +5,11 @@
 // back, with all that was written, as soon as it is shown again; also after a reload.
 
 import { buttonsOf, idOf, onRedraw, rowFor, rowOf } from "./dom.js";
+import { tooLong, watchLength } from "./lengths.js";
 import { away } from "./pulse.js";
-import { perTab } from "./settings.js";
+import { perTab, settings } from "./settings.js";
 import { hindrance, onBegin, onEcho } from "./turns.js";
-import { onChange, page } from "./view.js";
+import { message, onChange, page } from "./view.js";
 
 const EDITOR = "#chat textarea.edit-textarea";
 let filled = null; // the editor that has been given what was written before
@@ -35,8 +36,15 @@ function forget(id) {
 }
 
 function keep(event) {
-  if (event.target.matches?.(EDITOR)) perTab.set(draftName(edited()), event.target.value);
+  if (!event.target.matches?.(EDITOR)) return;
+  perTab.set(draftName(edited()), event.target.value);
+  watchLength(event.target.value, longest());
 }
+
+const longest = () => (message(edited())?.role === "user" ? settings.max_message : settings.max_edit);
+
+// Why a rewrite cannot be taken, or "".
+export const rewriteTooLong = (text) => tooLong(text, longest());
 
 function close(editor) {
   closing = true;

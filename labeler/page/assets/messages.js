@@ -4,7 +4,7 @@
 // after each redraw and carries the id of the message it was made for.
 
 import { buttonRows, buttonsOf, idOf, make, mark, onRedraw, rowOf, rows } from "./dom.js";
-import { beginEdit, cancelEdit, edited } from "./edits.js";
+import { beginEdit, cancelEdit, edited, rewriteTooLong } from "./edits.js";
 import { comparePanel, foldWhys, openWhy, whyPanel } from "./panels.js";
 import { post } from "./outbox.js";
 import { away } from "./pulse.js";
@@ -141,7 +141,8 @@ function onClick(event) {
   if (name === "Cancel") return cancelEdit();
   const kind = TURNS[name];
   if (!kind) return;
-  const hindered = away ? "The server cannot be reached. Wait until it is back." : hindrance(kind);
+  const text = name === "Submit" ? (rowOf(button)?.querySelector("textarea")?.value ?? "") : "";
+  const hindered = away ? "The server cannot be reached. Wait until it is back." : hindrance(kind) || rewriteTooLong(text);
   if (hindered) {
     notice(hindered);
     stop(event);
@@ -150,7 +151,6 @@ function onClick(event) {
     const row = rowOf(button);
     setTimeout(() => row && buttonsOf(row)?.scrollIntoView({ block: "nearest" }), 50);
   } else if (name === "Submit") {
-    const text = rowOf(button)?.querySelector("textarea")?.value ?? "";
     prepare("edit", { message: edited(), text });
   }
 }

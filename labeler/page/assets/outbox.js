@@ -4,12 +4,14 @@
 // neither a lost connection nor a killed server nor a closed tab loses one. They go in order, one at a time; the nonce
 // makes a second delivery harmless.
 
+import { retryAfter } from "./patience.js";
 import { at, newNonce, perBrowser, settings } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";
 import { changed, onChange, page, setAcknowledged, setWaiting } from "./view.js";
 
 const TIMEOUT_MS = 20_000; // longer than the store waits for a locked file
 const AGAIN_MS = 3000;
+const NOT_NOW = [408, 429]; // the only refusals that are not for good
 const UNREACHABLE = "The server cannot be reached. It is kept in this browser and sent when the server is back.";
 const SIGNED_OUT = "You are signed out. It is kept in this browser and sent when you have signed in again.";
 const unkept = []; // entries that storage would not take: they live as long as the page
@@ -17,6 +19,7 @@ const listeners = { delivered: [], unreachable: [] };
 let lastOrder = 0;
 let delivering = false;
 let timer = null;
+let wait = AGAIN_MS;
 
 const scope = () => `outbox/${page.annotator}/`;
 
@@ -71,12 +74,13 @@ async function send(entry) {
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const answer = await response.json().catch(() => ({}));
-  return { status: response.status, line: answer.error ?? "The server did not take it." };
+  const line = answer.error ?? "The server did not take it.";
+  return { status: response.status, line, wait: NOT_NOW.includes(response.status) ? retryAfter(response) * 1000 : AGAIN_MS };
 }
 
 // "stored", "refused" for good, or "later".
 async function deliverOne({ name, entry }) {
-  let reply = { status: 0, line: UNREACHABLE };
+  let reply = { status: 0, line: UNREACHABLE, wait: AGAIN_MS };
   try {
     reply = await send(entry);
   } catch {
@@ -88,10 +92,11 @@ async function deliverOne({ name, entry }) {
   } else if (reply.status === 401 && settings.closed) {
     setStatus("outbox", "lost", SIGNED_OUT);
     return "later";
-  } else if (reply.status >= 400 && reply.status < 500) {
+  } else if (reply.status >= 400 && reply.status < 500 && !NOT_NOW.includes(reply.status)) {
     drop(name, entry, "refused");
   } else {
     setStatus("outbox", "lost", reply.line);
+    wait = reply.wait;
     return "later";
   }
   refresh();
@@ -128,7 +133,8 @@ export function onUnreachable(listener) {
 
 function again() {
   clearTimeout(timer);
-  timer = setTimeout(deliver, AGAIN_MS);
+  timer = setTimeout(deliver, wait);
+  wait = AGAIN_MS;
 }
 
 // Only one tab delivers at a time, where the browser can say so.

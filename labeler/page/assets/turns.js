@@ -3,6 +3,7 @@
 // Each carries what the annotator saw (conversation, turn_seq, message ids) and a nonce; the server answers with a view
 // and an echo of the nonce. Until the echo comes the gesture is pending, and only Stop, Clear and New may overtake it.
 
+import "./patience.js";
 import { onAway } from "./pulse.js";
 import { newNonce, perTab, talks } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";

@@ -1,0 +1,1 @@
+"""Forged, malformed and foreign requests to every door, by the thousand."""

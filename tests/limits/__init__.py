@@ -1,0 +1,1 @@
+"""How much, how long and how often."""
