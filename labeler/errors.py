@@ -14,6 +14,7 @@ LabelerError
 ├── AccountError          an account cannot be made, changed or found
 │   ├── SignInRefused     nobody was signed in
 │   └── TokenRefused      a token that opens nothing here
+├── AttachRefused         a foreign chat page cannot be listened to as it must be
 ├── ModelError            a model cannot be started, refused, or died
 ├── PackageError          a package cannot be written or read
 │   └── NewerPackage      a newer labeler made it
@@ -84,6 +85,10 @@ class SignInRefused(AccountError):
 
 class TokenRefused(AccountError):
     """No token, or one that this study does not know, has revoked, or whose time is over."""
+
+
+class AttachRefused(LabelerError):
+    """A foreign chat page cannot be listened to, or not before its own listeners."""
 
 
 class ModelError(LabelerError):

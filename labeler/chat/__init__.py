@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labeler.chat.comparer import Comparer
 from labeler.chat.desk import Receipt
+from labeler.chat.follower import Chat, Follower, Sight
 from labeler.chat.intake import Intake
 from labeler.chat.overseer import Count, Counting, Excluded, Overseer, Oversight
 from labeler.chat.pairs import PairShown, PairView
@@ -17,11 +18,13 @@ from labeler.chat.writing import MAX_COMMENT, Claim, Writing
 __all__ = [
     "LISTED",
     "MAX_COMMENT",
+    "Chat",
     "Claim",
     "Comparer",
     "Count",
     "Counting",
     "Excluded",
+    "Follower",
     "Intake",
     "Listed",
     "Opinion",
@@ -37,6 +40,7 @@ __all__ = [
     "Recorder",
     "Reviewer",
     "Shown",
+    "Sight",
     "Task",
     "Teller",
     "Told",

@@ -29,6 +29,9 @@ from labeler.core.values import value
 Role = Literal["user", "assistant"]
 Origin = Literal["user", "model", "human_edit"]
 
+# The mode of conversations that were held in a foreign chat page: their texts are what its browser sent.
+ATTACHED = "attached"
+
 
 @dataclass(slots=True, kw_only=True)
 class Message:

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from labeler.core.conversation import Origin, Role
+from labeler.core.conversation import Role
 from labeler.core.events import Status, Winner
 from labeler.core.text import ChatMessage, Split
 
@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
     content: str
     model: str | None
     model_revision: str | None
-    origin: Origin
+    origin: str
     sampling_json: str | None
     finish_reason: str | None
     prompt_tokens: int | None
@@ -166,7 +166,7 @@ class MessageRow(NamedTuple):
     parent_id: str | None
     role: Role
     content: str
-    origin: Origin
+    origin: str
     status: Status
     created_at: str
     answer: Candidate | None

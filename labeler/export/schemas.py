@@ -17,6 +17,7 @@ MESSAGES = pa.list_(
     pa.struct([pa.field("role", pa.string(), nullable=False), pa.field("content", pa.string(), nullable=False)])
 )
 TEXTS = pa.list_(pa.string())
+ATTACHED_NOTE = "[attach](attach.md) for `client_copy:`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def _provenance(prefix: str, of: str) -> tuple[Column, ...]:
     return (
         Column(f"{prefix}model", text, f"Name of the model that wrote {of}.", nullable=True),
         Column(f"{prefix}model_revision", text, "Its revision, where the endpoint tells.", nullable=True),
-        Column(f"{prefix}origin", text, f"Who wrote {of}: `model` or `human_edit`{users}."),
+        Column(f"{prefix}origin", text, f"Who wrote {of}: `model` or `human_edit`{users}; see {ATTACHED_NOTE}."),
         Column(f"{prefix}sampling", text, "JSON: temperature, top_p, max_tokens, stop, seed.", nullable=True),
         Column(f"{prefix}finish_reason", text, "Why generation ended: `stop`, `length`, ...", nullable=True),
         Column(f"{prefix}prompt_tokens", whole, "Tokens of the prompt, as the server counted.", nullable=True),

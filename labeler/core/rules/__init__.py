@@ -32,7 +32,7 @@ def derive(conversation: Conversation, standing: Standing, options: Options) -> 
         return Derived(ledger=[Exclusion((one,), REASONS[refusal][0], refusal) for one in everything])
     reading = read(conversation, standing, options)
     candidates = {
-        answer.id: candidate_of(answer, reading.distances.get(answer.id))
+        answer.id: candidate_of(conversation, answer, reading.distances.get(answer.id))
         for answers in turns.values()
         for answer in answers
     }

@@ -77,7 +77,7 @@ class Assembly:
         truncated = text not in turn.texts
         shaping = (
             *(("R20",) if truncated else ()),
-            *(("R10",) if self.candidates[text].origin == "human_edit" else ()),
+            *(("R10",) if turn.of(text).origin == "human_edit" else ()),
             *(("R25",) if support.against else ()),
         )
         grounds = self._grounds(support, shaping=shaping, truncated=truncated)

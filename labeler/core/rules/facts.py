@@ -6,9 +6,12 @@ from collections.abc import Container
 
 import orjson
 
-from labeler.core.conversation import ComparisonFact, Conversation, Message, ReasonFact, VoteFact
+from labeler.core.conversation import ATTACHED, ComparisonFact, Conversation, Message, ReasonFact, VoteFact
 from labeler.core.records import Candidate, ComparisonRow, MessageRow, VoteRow
 from labeler.core.standing import Standing
+
+# What stands before the origin of a text that was never on this server: the client's copy of it.
+CLIENT_COPY = "client_copy:"
 
 
 def message_rows(
@@ -22,7 +25,7 @@ def message_rows(
             message.parent_id,
             message.role,
             message.content,
-            message.origin,
+            origin_of(conversation, message),
             message.status or "failed",
             message.at[:10],
             candidates.get(message.id),
@@ -89,7 +92,12 @@ def comparison_rows(conversation_id: str, facts: list[ComparisonFact], barred: C
     ]
 
 
-def candidate_of(message: Message, edit_distance: float | None) -> Candidate:
+def origin_of(conversation: Conversation, message: Message) -> str:
+    """Who wrote a message, and that only a foreign page's browser says so, if that is where its text is from."""
+    return CLIENT_COPY + message.origin if conversation.mode == ATTACHED else message.origin
+
+
+def candidate_of(conversation: Conversation, message: Message, edit_distance: float | None) -> Candidate:
     """An answer's candidate columns."""
     started, finished = message.started, message.finished
     return Candidate(
@@ -97,7 +105,7 @@ def candidate_of(message: Message, edit_distance: float | None) -> Candidate:
         message.content,
         started.model_id if started else None,
         started.model_revision if started else None,
-        message.origin,
+        origin_of(conversation, message),
         orjson.dumps(started.sampling, option=orjson.OPT_SORT_KEYS).decode() if started else None,
         finished.finish_reason if finished else None,
         finished.prompt_tokens if finished else None,

@@ -1,0 +1,8 @@
+"""Listening to a foreign Gradio chat: its gestures and answers, told to the follower before the app acts on them."""
+
+from __future__ import annotations
+
+from labeler.attached.attachment import Attachment
+from labeler.attached.people import People
+
+__all__ = ["Attachment", "People"]
