@@ -59,7 +59,7 @@ class Consents:
 
     def at_hand(self, annotator_id: str) -> bool:
         """Whether ``needed`` answers from memory."""
-        return self._consent is None or annotator_id in self._known
+        return self._consent is None or self._trusted(annotator_id) is not None
 
     def given(self, annotator_id: str) -> bool:
         """Whether the annotator has accepted any version and not withdrawn it."""
@@ -86,9 +86,13 @@ class Consents:
             self._forget(annotator_id)
 
     def _annotator(self, annotator_id: str) -> _Annotator:
+        return self._trusted(annotator_id) or self._read(annotator_id)
+
+    def _trusted(self, annotator_id: str) -> _Annotator | None:
+        """What is remembered of an annotator, if it can be relied on."""
         known = self._known.get(annotator_id)
         accepted = known is not None and self._consent is not None and known.version == self._consent.version
-        return known if known and accepted and known.until > self._monotonic() else self._read(annotator_id)
+        return known if known and accepted and known.until > self._monotonic() else None
 
     def _read(self, annotator_id: str) -> _Annotator:
         """Read and remember under one lock: what was read before somebody's word was stored is forgotten after it."""
