@@ -314,7 +314,7 @@ def test_a_query_that_is_none_is_refused(theirs: FrontEnd, query: str) -> None:
 def test_whoever_comes_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
     with api_over(tmp_path, limiter=lambda token_id: 7.2 if token_id else None) as served:
         answer = served.front_end().call("GET", "/study")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "8")
     line(answer)
 
 

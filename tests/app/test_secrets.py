@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from labeler.accounts import cookie_key
 from tests.model_server import Answer, ModelServer
 from tests.page.visitor import Visitor
 from tests.served import Served
@@ -64,7 +65,8 @@ def test_no_secret_is_in_any_page_answer_log_database_or_package(tmp_path: Path)
             said += [json.dumps(visitor.call({"kind": "open", "conversation": visitor.conversation, "nonce": "n" * 8}))]
             assert served.terminate(60) == 0
         said += [command(served, "export"), command(served, "stats"), command(served, "verify"), *served.errors]
-    cookie_secret = (tmp_path / ".labeler" / "secret").read_bytes()
+    assert not (tmp_path / ".labeler" / "secret").exists()
+    cookie_secret = cookie_key(SECRETS["LABELER_KEY"])
     told = "\n".join(said).encode() + everything_below(tmp_path)
     assert b"Does it?" in told
     for name, secret in SECRETS.items():
