@@ -22,7 +22,7 @@ daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log notice;
-events {{ worker_connections 512; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log {folder}/access.log;
     client_body_temp_path {folder}/body;
@@ -37,9 +37,12 @@ READY_SECONDS = 20.0
 
 
 class Proxy:
-    """The sticky proxy in front of the replicas at some addresses; its own is ``address``."""
+    """The sticky proxy in front of the replicas at some addresses; its own is ``address``.
 
-    def __init__(self, folder: Path, replicas: Sequence[str]) -> None:
+    It holds so many ``connections`` at once; each visitor's counts twice, on its way in and on.
+    """
+
+    def __init__(self, folder: Path, replicas: Sequence[str], *, connections: int = 512) -> None:
         folder.mkdir()
         self.folder = folder
         self.port = free_port()
@@ -47,7 +50,7 @@ class Proxy:
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "replicas.conf").write_text(_adapted(EXAMPLE.read_text(), self.port, replicas))
         user = "user root;" if getpass.getuser() == "root" else ""  # else the workers become nobody, who may not write
-        (folder / "nginx.conf").write_text(FRAME.format(folder=folder, user=user))
+        (folder / "nginx.conf").write_text(FRAME.format(folder=folder, user=user, connections=connections))
 
     def __enter__(self) -> Proxy:
         program = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
