@@ -103,12 +103,17 @@ class Annotator:
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._away: float | None = None
+        self._answered_at = 0.0
         self._facts_due = False
         self._numbers = iter(range(1, 1_000_000))
         self._group: asyncio.TaskGroup
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def well(self, since: float) -> bool:
+        """Whether the page is there, the server has answered it since, and nothing waits to be delivered."""
+        return self._ready.is_set() and self._away is None and self._answered_at >= since and not self._outbox
 
     async def live(self, after: float = 0.0) -> None:
         """Arrive after so many seconds; go on until stopped, and then until everything is delivered."""
@@ -207,6 +212,7 @@ class Annotator:
                     raise Lost(f"a pulse with {answer.status}")
                 missed = 0
                 await self._found(answer.json()["boot"])
+                self._answered_at = self.tally.now()
             except Lost as error:
                 if browser is not self.browser:
                     continue
