@@ -22,9 +22,9 @@ settings.load_profile("any machine")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "kind" in metafunc.fixturenames:
+    if "database_kind" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
-        metafunc.parametrize("kind", DATABASES if marker is None else marker.args, scope="function")
+        metafunc.parametrize("database_kind", DATABASES if marker is None else marker.args, scope="function")
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +35,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def new_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+def new_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Gives database URLs, each for a log of its own, by a name."""
     with ExitStack() as stack:
 
         def make(name: str) -> str:
-            if kind == "sqlite":
+            if database_kind == "sqlite":
                 return f"sqlite:///{tmp_path}/logs/{name}.db"
             server: PostgresServer = request.getfixturevalue("postgres")
             return server.url(stack.enter_context(server.database()))

@@ -29,9 +29,9 @@ def database(place: Place) -> Iterator[Database]:
 
 
 @pytest.fixture
-def steps(kind: str) -> list[Migration]:
+def steps(database_kind: str) -> list[Migration]:
     """What makes the tables of this kind of database."""
-    return {"sqlite": MIGRATIONS, "postgresql": POSTGRESQL_MIGRATIONS}[kind]
+    return {"sqlite": MIGRATIONS, "postgresql": POSTGRESQL_MIGRATIONS}[database_kind]
 
 
 COLUMNS_OF_POSTGRESQL = (
