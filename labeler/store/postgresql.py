@@ -37,6 +37,16 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# The same for the server: who vanished in the middle of a transaction keeps its locks, and keeps readers from everything
+# that was stored since, until the server finds out. By itself it would wait for hours.
+VANISHED_SECONDS = 30
+_SERVERS_PATIENCE = (
+    f"idle_in_transaction_session_timeout = {VANISHED_SECONDS * 1000}",
+    "tcp_keepalives_idle = 5",
+    "tcp_keepalives_interval = 2",
+    "tcp_keepalives_count = 3",
+    "tcp_user_timeout = 10000",
+)
 
 # Beginnings of SQLSTATE codes, and what to do. The first that fits is taken.
 ADVICE: tuple[tuple[str, str], ...] = (
@@ -61,10 +71,10 @@ REFUSALS: tuple[tuple[str, str], ...] = (
     ("no password supplied", "28"),
     ("pg_hba.conf", "28"),
     ("role ", "28"),
+    ("the database system is", "57P"),  # before those in which there is a database, too
     ("database ", "3D000"),
     ("too many clients", "53300"),
     ("connection slots", "53300"),
-    ("the database system is", "57P"),
 )
 UNREACHABLE = "the database server cannot be reached; check that it runs and that the address is right"
 CONTENTION = ("40001", "40P01")
@@ -87,6 +97,8 @@ class PostgreSQLDatabase(Database):
         self._writes = self._engine("READ COMMITTED", WRITERS_KEPT)
         self._alone = self._engine("AUTOCOMMIT", 1)  # for what no transaction may be around
         event.listen(self._reads, "connect", _setting("default_transaction_read_only = on"))
+        for engine in (self._reads, self._writes, self._alone):
+            event.listen(engine, "connect", _setting(*_SERVERS_PATIENCE))
         for engine in (self._writes, self._alone):
             event.listen(engine, "connect", _setting("synchronous_commit = on"))
             event.listen(engine, "connect", _setting(f"lock_timeout = {max(1, int(busy_seconds * 1000))}"))
@@ -199,10 +211,10 @@ def _normal(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def _setting(words: str) -> Any:
+def _setting(*words: str) -> Any:
     def on_connect(connection: Any, record: object) -> None:
         before, connection.autocommit = connection.autocommit, True
-        connection.execute(f"SET {words}")
+        connection.execute("; ".join(f"SET {one}" for one in words))
         connection.autocommit = before
 
     return on_connect
