@@ -11,11 +11,9 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import signal
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,26 +232,3 @@ class _Alive:
         if seconds_between(self._kept, now) >= HOLD_SECONDS / 4:
             keep(self._store, self._repo, self._holder, until=later(now, HOLD_SECONDS))
             self._kept = now
-
-
-def run_until_told(pusher: Pusher) -> None:
-    """Run a pusher in this process until SIGTERM or SIGINT, and its last turn then. Told twice, end at once.
-
-    Raises:
-        LabelerError: see Pusher.run.
-    """
-    stop = threading.Event()
-
-    def told(number: int, frame: object) -> None:
-        if stop.is_set():
-            os._exit(128 + number)  # nothing is ever half published
-        stop.set()
-
-    # In a thread: the main one runs signal handlers, and may not hold the locks that they take.
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with ThreadPoolExecutor(1, thread_name_prefix="labeler-pusher") as thread:
-            thread.submit(pusher.run, stop).result()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

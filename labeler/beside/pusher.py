@@ -91,7 +91,8 @@ def _push(study: Study, environ: Mapping[str, str]) -> None:
     from labeler.export.crews import in_process  # noqa: PLC0415
     from labeler.export.keys import pseudonym_key  # noqa: PLC0415
     from labeler.hub import repo_here  # noqa: PLC0415
-    from labeler.syncing import Outlet, Pusher, Tempo, run_until_told  # noqa: PLC0415
+    from labeler.signals import run_until_told  # noqa: PLC0415
+    from labeler.syncing import Outlet, Pusher, Tempo  # noqa: PLC0415
 
     try:
         every, repo = study.dataset.push_every, study.dataset.repo
@@ -100,7 +101,7 @@ def _push(study: Study, environ: Mapping[str, str]) -> None:
         there, key = repo_here(repo, environ, private=study.dataset.private), pseudonym_key(environ, Path.cwd())
         outlet = Outlet(study, study.package_folder, key, there, in_process())
         with Store.open(study.database_url) as store:
-            run_until_told(Pusher(store, outlet, Tempo(every, strict=False), tell=_tell))
+            run_until_told(Pusher(store, outlet, Tempo(every, strict=False), tell=_tell).run)
     except LabelerError as error:
         say(str(error))
         sys.exit(1)

@@ -14,7 +14,19 @@ from urllib.parse import urlsplit
 import typer
 
 from labeler import __version__
-from labeler.cli import drafting, erasing, excluding, importing, logs, proving, publishing, redacting, serving, users
+from labeler.cli import (
+    drafting,
+    erasing,
+    excluding,
+    importing,
+    keeping,
+    logs,
+    proving,
+    publishing,
+    redacting,
+    serving,
+    users,
+)
 from labeler.errors import HubError, LabelerError
 from labeler.terminal import say, show, what_failed
 
@@ -34,6 +46,9 @@ COMMANDS: Sequence[Callable[..., None]] = (
     excluding.exclude,
     excluding.include,
     erasing.forget,
+    keeping.backup,
+    keeping.restore,
+    keeping.migrate,
     serving.simulate,
 )
 LOG_COMMANDS: Sequence[Callable[..., None]] = (logs.dump, logs.load)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 
-def _seconds(written: str) -> float:
+def seconds(written: str) -> float:
+    """A length of time as people write it."""
     from labeler.durations import seconds_of  # noqa: PLC0415 - as every room
 
     try:
@@ -51,7 +52,7 @@ Every = Annotated[
     typer.Option(
         "--every",
         metavar="TIME",
-        parser=_seconds,
+        parser=seconds,
         help="Push again and again, that often (10m, 1h), until Ctrl-C or SIGTERM, and a last time then.",
         show_default=False,
     ),

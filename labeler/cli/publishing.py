@@ -95,7 +95,8 @@ def push(
 
 def _push_every(every: float, outlet: Outlet, as_json: bool) -> None:
     """Print a line (or an object) for the first push, and then for each that published something or failed."""
-    from labeler.syncing import Pusher, Tempo, run_until_told  # noqa: PLC0415 - as every room
+    from labeler.signals import run_until_told  # noqa: PLC0415 - as every room
+    from labeler.syncing import Pusher, Tempo  # noqa: PLC0415
 
     def tell(turn: Turn) -> None:
         if as_json:
@@ -104,7 +105,7 @@ def _push_every(every: float, outlet: Outlet, as_json: bool) -> None:
             show(f"{turn.at[:19]}Z {outlet.repo.repo_id}: {turn.line}")
 
     with log_of(outlet.study) as store:
-        run_until_told(Pusher(store, outlet, Tempo(every), tell=tell))
+        run_until_told(Pusher(store, outlet, Tempo(every), tell=tell).run)
 
 
 def _of_turn(turn: Turn) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labeler.hub.backups import BACKUP, backup_there, fetch_backup, keep_backup
 from labeler.hub.copies import PublishedCopy, repo_and_revision, row_differences
 from labeler.hub.oauth import HubOAuth, hub_sign_in
 from labeler.hub.patience import Patience
@@ -13,6 +14,7 @@ from labeler.hub.steps import Report, Step, silent
 from labeler.hub.verify import verify_remote
 
 __all__ = [
+    "BACKUP",
     "Again",
     "DatasetRepo",
     "HubOAuth",
@@ -24,8 +26,11 @@ __all__ = [
     "RemoteFile",
     "Report",
     "Step",
+    "backup_there",
+    "fetch_backup",
     "history_of",
     "hub_sign_in",
+    "keep_backup",
     "purge_history",
     "push",
     "repo_and_revision",

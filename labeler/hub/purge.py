@@ -12,7 +12,7 @@ they still reach is told, not passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from huggingface_hub import GitRefs, RepoFile
@@ -100,9 +100,9 @@ class _Purge:
         refs = _refs(self.repo)
         self.commits |= dict.fromkeys(_commits(self.repo, refs))
         self._drop_refs(refs)
-        self._squash()
+        _squash(self.repo, f"Publish {self.manifest.study}", self._tell)
         published = self._checked()
-        wanted = self._named_at(published.head)
+        wanted = _named_at(self.repo, published.head)
         self._drop_files(wanted)
         return self._proof(published.head, wanted)
 
@@ -121,22 +121,11 @@ class _Purge:
                 self.repo.api.delete_tag(self.repo.repo_id, repo_type="dataset", tag=tag.name)
             self.refs[tag.ref] = None
 
-    def _squash(self) -> None:
-        with self.repo.calling():
-            past = self.repo.api.list_repo_commits(self.repo.repo_id, repo_type="dataset", revision=MAIN)
-        if len(past) > 1:
-            self._tell(f"making one commit of {len(past):,}")
-            with self.repo.calling():
-                self.repo.api.super_squash_history(
-                    self.repo.repo_id, repo_type="dataset", branch=MAIN, commit_message=f"Publish {self.manifest.study}"
-                )
-
     def _drop_files(self, wanted: frozenset[str]) -> None:
-        unwanted = self._unwanted(wanted)
+        unwanted = _unwanted(self.repo, wanted)
         if unwanted:
             self._tell(f"deleting {len(unwanted):,} large files that no commit needs")
-            with self.repo.calling():
-                self.repo.api.permanently_delete_lfs_files(self.repo.repo_id, unwanted, repo_type="dataset")
+            _delete(self.repo, unwanted)
             self.files |= dict.fromkeys(file.file_oid for file in unwanted)
 
     # ── looking ──
@@ -149,19 +138,6 @@ class _Purge:
         if problems := differences(self.repo, published.manifest, published.head):
             raise HubError(f"{self.repo.repo_id} is damaged ({problems[0]}); push again, then purge its history")
         return published
-
-    def _named_at(self, head: str) -> frozenset[str]:
-        """The sha256 of every large file of a commit, ours or not."""
-        with self.repo.calling():
-            tree = list(
-                self.repo.api.list_repo_tree(self.repo.repo_id, repo_type="dataset", revision=head, recursive=True)
-            )
-        return frozenset(entry.lfs.sha256 for entry in tree if isinstance(entry, RepoFile) and entry.lfs)
-
-    def _unwanted(self, wanted: frozenset[str]) -> list[LFSFileInfo]:
-        with self.repo.calling():
-            files = list(self.repo.api.list_lfs_files(self.repo.repo_id, repo_type="dataset"))
-        return [file for file in files if file.file_oid not in wanted]
 
     def _proof(self, head: str, wanted: frozenset[str]) -> PurgeResult:
         old = [oid for oid in self.commits if oid != head]
@@ -176,7 +152,7 @@ class _Purge:
             files=tuple(self.files),
             kept_refs=tuple(ref.ref for ref in (*refs.converts, *(refs.pull_requests or ()))),
             kept_commits=tuple(oid for oid in looked_up if self._is_there(oid)),
-            kept_files=tuple(file.file_oid for file in self._unwanted(wanted)),
+            kept_files=tuple(file.file_oid for file in _unwanted(self.repo, wanted)),
         )
 
     def _is_there(self, oid: str) -> bool:
@@ -189,6 +165,42 @@ class _Purge:
 
     def _tell(self, text: str) -> None:
         self.report(Step("purge", text))
+
+
+def forget_history(repo: DatasetRepo, message: str) -> None:
+    """Leave of main its present state alone, and in the storage no large file that it does not name."""
+    _squash(repo, message, lambda text: None)
+    published = repo.published()
+    unwanted = [] if published is None else _unwanted(repo, _named_at(repo, published.head))
+    if unwanted:
+        _delete(repo, unwanted)
+
+
+def _squash(repo: DatasetRepo, message: str, tell: Callable[[str], None]) -> None:
+    with repo.calling():
+        past = repo.api.list_repo_commits(repo.repo_id, repo_type="dataset", revision=MAIN)
+    if len(past) > 1:
+        tell(f"making one commit of {len(past):,}")
+        with repo.calling():
+            repo.api.super_squash_history(repo.repo_id, repo_type="dataset", branch=MAIN, commit_message=message)
+
+
+def _named_at(repo: DatasetRepo, head: str) -> frozenset[str]:
+    """The sha256 of every large file of a commit, ours or not."""
+    with repo.calling():
+        tree = list(repo.api.list_repo_tree(repo.repo_id, repo_type="dataset", revision=head, recursive=True))
+    return frozenset(entry.lfs.sha256 for entry in tree if isinstance(entry, RepoFile) and entry.lfs)
+
+
+def _unwanted(repo: DatasetRepo, wanted: frozenset[str]) -> list[LFSFileInfo]:
+    with repo.calling():
+        files = list(repo.api.list_lfs_files(repo.repo_id, repo_type="dataset"))
+    return [file for file in files if file.file_oid not in wanted]
+
+
+def _delete(repo: DatasetRepo, files: list[LFSFileInfo]) -> None:
+    with repo.calling():
+        repo.api.permanently_delete_lfs_files(repo.repo_id, files, repo_type="dataset")
 
 
 def _refs(repo: DatasetRepo) -> GitRefs:

@@ -118,13 +118,13 @@ class DatasetRepo:
                 return None
         if found.sha is None or found.private is None:
             raise Again(f"{self.endpoint} does not say what {self.repo_id} holds")
-        manifest = self._text(MANIFEST_PATH, found.sha)
+        manifest = self.text(MANIFEST_PATH, found.sha)
         return Published(
             head=found.sha,
             private=found.private,
             paths=frozenset(sibling.rfilename for sibling in found.siblings or ()),
             manifest=None if manifest is None else self._manifest(manifest),
-            readme=self._text(README, found.sha) or "",
+            readme=self.text(README, found.sha) or "",
         )
 
     def held(self, files: Sequence[ShardFile], revision: str) -> dict[str, RemoteFile]:
@@ -169,6 +169,11 @@ class DatasetRepo:
                     raise
                 return False
         return True
+
+    def text(self, path: str, revision: str) -> str | None:
+        """A small file at a commit, as text; None if it is not there."""
+        content = self._content(path, revision)
+        return None if content is None else content.decode("utf-8", "replace")
 
     # ── writing ──
 
@@ -231,10 +236,6 @@ class DatasetRepo:
             raise HubError(
                 f"{self.repo_id}: {why}; restore that file from the repo's history and push again"
             ) from error
-
-    def _text(self, path: str, revision: str) -> str | None:
-        content = self._content(path, revision)
-        return None if content is None else content.decode("utf-8", "replace")
 
     def _content(self, path: str, revision: str) -> bytes | None:
         """A file at a commit, never from a cache; None if it is not there."""

@@ -49,6 +49,10 @@ class Database(ABC):
         """A connection that sees what is committed. Raises StoreError."""
 
     @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Connection]:
+        """A connection that sees one state, however long it reads and whoever writes meanwhile. Raises StoreError."""
+
+    @abstractmethod
     def writing(self) -> AbstractContextManager[Connection]:
         """A transaction beside which no other of its kind runs: on disk when the block is left, or gone if it raises.
 

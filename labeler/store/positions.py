@@ -10,11 +10,13 @@ order of transactions. A position is given once and for good.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from sqlalchemy import Connection, insert
 
+from labeler.errors import StoreError
 from labeler.store import queries
 from labeler.store.database import Database, LockedError
 from labeler.store.dialects import NUMBERING, compiled, lock, on_postgresql
@@ -29,6 +31,10 @@ _last = compiled(lambda module: queries.last_position)
 
 PATIENCE_MS = 1000
 
+SETTLE_SECONDS = 10.0
+
+_next_transaction = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+_unsettled = "SELECT EXISTS (SELECT FROM events WHERE position IS NULL AND tx::text::bigint < %s)"
 _waiting = "SELECT EXISTS (SELECT FROM events WHERE position IS NULL)"
 # Who began first may write into a stream after somebody who began later: an event counts as no older than what stands
 # before it in its stream, so that neither the order of positions nor its end can tear a stream. Transactions of the
@@ -78,6 +84,28 @@ def number_within(connection: Connection) -> None:
         lock(connection, NUMBERING)
         connection.exec_driver_sql(_number)
         connection.exec_driver_sql(_number_conversations)
+
+
+def settle(database: Database, seconds: float = SETTLE_SECONDS) -> None:
+    """Give a position to all events that are stored by now.
+
+    Raises:
+        StoreError: something that began before them has not ended for too long, and may still come before them.
+    """
+    with database.reading() as connection:
+        if not on_postgresql(connection):
+            return
+        upto = connection.exec_driver_sql(_next_transaction).scalar_one()
+    deadline = time.monotonic() + seconds
+    while True:
+        number(database)
+        with database.reading() as connection:
+            if not connection.exec_driver_sql(_unsettled, (upto,)).scalar_one():
+                return
+        if time.monotonic() > deadline:
+            why = "another program keeps a transaction open, so not all events have their positions"
+            raise StoreError(f"{database.name}: {why}; end it and run this again")
+        time.sleep(0.02)
 
 
 def late_conversations(connection: Connection) -> list[str]:

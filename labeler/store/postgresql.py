@@ -123,6 +123,12 @@ class PostgreSQLDatabase(Database):
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        with self.explained(), self._reads.connect() as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ")  # until it goes back to the others
+            yield connection
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         with self.explained(), self._writes.begin() as connection:
             lock(connection, WRITING)

@@ -68,6 +68,15 @@ class SQLiteDatabase(Database):
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        with self.explained(), self._reads.connect() as connection:
+            connection.exec_driver_sql("BEGIN")  # the first question decides which state it is
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
     def writing(self) -> Iterator[Connection]:
         with self._turn, self.explained():
             self._check_identity()

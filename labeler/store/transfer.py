@@ -96,11 +96,16 @@ def load(store: Store, path: Path) -> LoadReport:
     """
     try:
         with path.open("rb") as lines, store.database.writing() as connection:
-            store.database.halt_appends(connection)
-            number_within(connection)
-            return _Loading(connection, path).take(_parsed(path, lines))
+            return load_lines(store, connection, path, lines)
     except OSError as error:
         raise LogError(f"{path}: cannot read it ({error.strerror})") from error
+
+
+def load_lines(store: Store, connection: Connection, place: Path, lines: Iterable[bytes]) -> LoadReport:
+    """As ``load``, within a writing transaction of the caller's; ``place`` says in errors where the lines come from."""
+    store.database.halt_appends(connection)
+    number_within(connection)
+    return _Loading(connection, place).take(_parsed(place, lines))
 
 
 # ── lines ──

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,19 +32,14 @@ from labeler.store.verify import verify_log
 from labeler.study import Study
 from tests.chat.conftest import WAIT, Chat, eventually, study_for
 from tests.model_server import ModelServer
-from tests.postgres_server import PostgresServer
 
 NewReplica = Callable[..., Chat]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path}/log.db"
-        if request.param == "postgresql":
-            server: PostgresServer = request.getfixturevalue("postgres")
-            url = server.url(stack.enter_context(server.database()))
-        yield stack.enter_context(Store.open(url, clock=utc_now))
+@pytest.fixture
+def store(new_url: Callable[[str], str]) -> Iterator[Store]:
+    with Store.open(new_url("log"), clock=utc_now) as store:
+        yield store
 
 
 @pytest.fixture

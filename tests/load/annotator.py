@@ -155,11 +155,10 @@ class Annotator:
         self._ready.clear()
         self.browser.close()
         self.tally.calls += self.browser.asked
-        browser = self.browser = Browser(self.port, self.browser.cookie)
+        browser = self.browser = Browser(self.port, self.browser.cookies)
         document = await browser.ask("GET", "/")
         if document.status != 200:
             raise Lost(f"/: {document.status}")
-        browser.cookie = document.headers.get("set-cookie", browser.cookie).partition(";")[0]
         self._handlers = handlers_in(document.body.decode())
         self._session = secrets.token_hex(6)[:11]
         self._spawn(self._heartbeat(browser, self._session))

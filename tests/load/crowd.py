@@ -164,7 +164,7 @@ def run(folder: Path, *, annotators: int, seconds: float, pace: Pace, seed: int)
     path = folder / "record.jsonl"
     with Servers(folder, "tests.load.replica") as servers:
         servers.serve([servers.url] * 2)
-        port = servers.open_doors([replica.address for replica in servers.replicas])
+        port = servers.open_doors([replica.port for replica in servers.replicas])
         with Record(path) as record:
             crowd = Crowd(port, record, annotators, pace, seed, ramp=seconds * WARM_SHARE / 2)
             memory = asyncio.run(_worked(crowd, seconds, [replica.pid for replica in servers.replicas]))

@@ -17,7 +17,7 @@ from typing import Any, Self
 from tests.load.annotator import REASONS
 from tests.nursery import Child
 from tests.postgres_server import PostgresServer
-from tests.replicas.proxy import Proxy
+from tests.nginx import Proxy
 from tests.served import Process, Served
 
 ROOT = Path(__file__).parents[2]
@@ -64,16 +64,12 @@ class Replica(Served):
 
 @dataclass
 class Servers:
-    """All of it while entered; ``behind`` has the replicas' own database URLs, if something stands between.
-
-    ``address`` is where people go. Each replica's pid may change; those of others do not.
-    """
+    """All of it while entered: database and model at once, replicas and their proxy when told where."""
 
     folder: Path
     program: str = "labeler"
     database: PostgresServer = field(default_factory=PostgresServer)
     replicas: list[Replica] = field(default_factory=list)
-    proxy: Proxy | None = None
     url: str = ""
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -97,10 +93,9 @@ class Servers:
         for replica in self.replicas:
             self._stack.enter_context(replica)
 
-    def open_doors(self, addresses: Sequence[str]) -> int:
-        """Put nginx before these addresses, and give its port."""
-        self.proxy = self._stack.enter_context(Proxy(self.folder / "nginx", addresses, connections=FILES // 2))
-        return self.proxy.port
+    def open_doors(self, ports: Sequence[int]) -> int:
+        """Put nginx before these ports, and give its own."""
+        return self._stack.enter_context(Proxy(self.folder / "nginx", [f"127.0.0.1:{port}" for port in ports])).port
 
     def end(self) -> list[int]:
         """Have the replicas end as an operator would, and give their exit codes."""

@@ -40,10 +40,10 @@ class _Connection:
     def close(self) -> None:
         self.writer.close()
 
-    async def head(self) -> tuple[int, dict[str, str]]:
+    async def head(self) -> tuple[int, list[tuple[str, str]]]:
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         pairs = (line.partition(":") for line in lines[1:] if line)
-        return int(lines[0].split()[1]), {name.lower(): value.strip() for name, _, value in pairs}
+        return int(lines[0].split()[1]), [(name.lower(), value.strip()) for name, _, value in pairs]
 
     async def parts(self, headers: dict[str, str]) -> AsyncIterator[bytes]:
         """The body as it comes."""
@@ -59,10 +59,11 @@ class _Connection:
 
 @dataclass(eq=False)
 class Browser:
-    """What one browser has open to one place; ``cookie`` goes with everything. ``asked`` counts requests."""
+    """What one browser has open to one place; its ``cookies``, as it was given them, go with everything. ``asked`` counts
+    requests."""
 
     port: int
-    cookie: str = ""
+    cookies: dict[str, str] = field(default_factory=dict)
     asked: int = 0
     _idle: list[_Connection] = field(default_factory=list)
     _open: set[_Connection] = field(default_factory=set)
@@ -113,13 +114,18 @@ class Browser:
                 connection.writer.write(self._request(method, path, body))
                 status, headers = await connection.head()
                 connection.used = done = True
-                return connection, status, headers
+                self._take([value for name, value in headers if name == "set-cookie"])
+                return connection, status, dict(headers)
             except (ConnectionError, asyncio.IncompleteReadError) as error:
                 if not used or getattr(error, "partial", b""):
                     raise
             finally:
                 if not done:
                     self._drop(connection)
+
+    def _take(self, cookies: list[str]) -> None:
+        for name, _, value in (cookie.partition(";")[0].partition("=") for cookie in cookies):
+            self.cookies[name] = value
 
     async def _connected(self) -> _Connection:
         connection = _Connection(*await asyncio.open_connection("127.0.0.1", self.port, limit=LONGEST_HEAD))
@@ -128,7 +134,8 @@ class Browser:
 
     def _request(self, method: str, path: str, body: object) -> bytes:
         content = b"" if body is None else json.dumps(body).encode()
-        head = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{self.port}", f"cookie: {self.cookie}"]
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        head = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{self.port}", f"cookie: {cookie}"]
         if body is not None:
             head += ["content-type: application/json", f"content-length: {len(content)}"]
         return "\r\n".join([*head, "", ""]).encode() + content

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.model_server import ModelServer
+from tests.nginx import Proxy
 from tests.nursery import QuickServed
 from tests.page.conftest import browser, new_chat, study_of
 from tests.postgres_server import PostgresServer
-from tests.replicas.proxy import Proxy
 from tests.served import Served
 
 __all__ = ["browser", "new_chat"]
@@ -87,24 +87,24 @@ def model() -> Iterator[ModelServer]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """All of it on PostgreSQL, where several machines can share a log, and what is marked so on one file as well."""
-    if "kind" in metafunc.fixturenames:
+    if "engine" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
-        metafunc.parametrize("kind", ("postgresql",) if marker is None else marker.args, scope="package")
+        metafunc.parametrize("engine", ("postgresql",) if marker is None else marker.args, scope="package")
 
 
 @pytest.fixture(scope="package")
 def running(
-    kind: str, model: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    engine: str, model: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Set]:
     folder = tmp_path_factory.mktemp("replicas")
     study = study_of(model)
     with ExitStack() as stack:
         url = f"sqlite:///{folder}/log.db"
-        if kind == "postgresql":
+        if engine == "postgresql":
             server: PostgresServer = request.getfixturevalue("postgres")
             url = server.url(stack.enter_context(server.database()))
         pair = [stack.enter_context(Replica(folder, study, url)) for _ in range(2)]
-        proxy = stack.enter_context(Proxy(folder / "nginx", [one.address for one in pair]))
+        proxy = stack.enter_context(Proxy(folder / "nginx", [one.address.removeprefix("http://") for one in pair]))
         yield Set(list[Served](pair), proxy)
 
 

@@ -20,12 +20,12 @@ from playwright.sync_api import expect
 from labeler.core.events import ReplyFinished
 from labeler.ids import event_id, new_id
 from labeler.store import Store
-from labeler.store.answering import answering_in
+from labeler.store.answering import answering_by, answering_in, replicas_seen
 from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
 from tests.page.conftest import NewChat
 from tests.page.visitor import Visitor
-from tests.replicas.conftest import Set, alive, boot_of, eventually
+from tests.replicas.conftest import Set, boot_of, eventually
 from tests.served import Served
 
 GOES_ON_MS = 40_000
@@ -69,6 +69,12 @@ def writer(replicas: Set, conversation: str) -> Served:
         found = answering_in(store, conversation)
     assert found is not None
     return replicas.serving(found.replica)
+
+
+def answering_now(replicas: Set) -> list[str]:
+    """The conversations in which anybody writes."""
+    with closing(Store.open(replicas.database)) as store:
+        return [one.conversation_id for replica in replicas_seen(store) for one in answering_by(store, replica.id)]
 
 
 def sound(replicas: Set) -> None:
@@ -201,26 +207,26 @@ def posted(visitor: Visitor, gesture: dict[str, Any]) -> bool:
 
 
 def test_a_replica_that_hangs_is_left_and_ends_nothing_twice_when_it_wakes(
-    replicas: Set, visitor: Visitor, model: ModelServer
+    replicas: Set, new_chat: NewChat, model: ModelServer
 ) -> None:
-    first, second = replicas.replicas
-    with closing(at(visitor, first)) as here, closing(at(visitor, second)) as there, ThreadPoolExecutor(1) as pool:
-        pool.submit(here.say, "say: One two three\ngate: hung 2")
-        eventually(lambda: bool(there.http.get("/api/me").json()["conversations"]))
-        conversation = there.http.get("/api/me").json()["conversations"][0]["id"]
-        time.sleep(1.5)
-        assert first.process is not None
-        first.process.send_signal(signal.SIGSTOP)
-        try:
-            eventually(lambda: bool(ends(replicas, conversation)), seconds=60)
-        finally:
-            first.process.send_signal(signal.SIGCONT)
-        model.release("hung")
-        shown = there.call({"kind": "open", "nonce": new_id(), "conversation": conversation})
-        assert not view_in(shown)["running"]
-    [end] = ends(replicas, conversation)
+    chat = new_chat(replicas)
+    chat.send("say: One two three\ngate: hung 2", wait=False)
+    expect(chat.answers.last).to_contain_text("One two")
+    time.sleep(1.5)
+    hanging = writer(replicas, chat.conversation_id())
+    assert hanging.process is not None
+    hanging.process.send_signal(signal.SIGSTOP)
+    try:
+        expect(chat.page.locator("#save-details")).to_contain_text("cannot be reached", timeout=GOES_ON_MS)
+        expect(chat.answers.last).to_contain_text("The server stopped while", timeout=GOES_ON_MS)
+    finally:
+        hanging.process.send_signal(signal.SIGCONT)
+    model.release("hung")
+    eventually(lambda: answering_now(replicas) == [])
+    [end] = ends(replicas, chat.conversation_id())
     assert (end.status, end.content) == ("failed", "One two")
-    eventually(lambda: alive(first))
+    chat.ready().send("say: Four")
+    expect(chat.answers.last).to_contain_text("Four")
     sound(replicas)
 
 
