@@ -37,8 +37,8 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# The same for the server: who vanished in the middle of a transaction keeps its locks, and keeps readers from everything
-# that was stored since, until the server finds out. By itself it would wait for hours.
+# The same for the server: who vanished in the middle of a transaction keeps its locks, and keeps readers from all that
+# was stored since, until the server finds out. By itself it would wait for hours.
 VANISHED_SECONDS = 30
 _SERVERS_PATIENCE = (
     f"idle_in_transaction_session_timeout = {VANISHED_SECONDS * 1000}",
@@ -59,6 +59,7 @@ ADVICE: tuple[tuple[str, str], ...] = (
     ("3D000", "the database server has no database of this name; make it with createdb"),
     ("3F", "there is no schema to make tables in; check the user's search_path"),
     ("42501", "the database user may not do this; make it the owner of the database"),
+    ("25P03", "this server was not heard of for too long in the middle of a transaction; try again"),
     ("25006", "the database is read-only; name the primary server, not a standby"),
     ("57P", "the database server is stopping or starting; it is tried again"),
     ("XX001", "the database is damaged; restore a backup"),

@@ -1,9 +1,9 @@
 """One annotator with one browser, as far as a server can tell: the page's routes, called as its script calls them.
 
 A page load gives the cookie and a Gradio session; turns travel through Gradio's queue and its event stream; votes,
-reasons and comparisons wait in an outbox and go one after the other to the page's own route, each until it is acknowledged or
-refused; a pulse asks every second and a half who is there, and has the page loaded anew when that is somebody else. What
-the page's files weigh, and how quickly a browser draws, is not part of it.
+reasons and comparisons wait in an outbox and go one after the other to the page's own route, each until it is
+acknowledged or refused; a pulse asks every second and a half who is there, and has the page loaded anew when that is
+somebody else. What the page's files weigh, and how quickly a browser draws, is not part of it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Entry:
 
 
 class Annotator:
-    """Begin with ``live``, in a task of its own; ``stop`` has no more gestures made, and ends when all are delivered."""
+    """Begin with ``live``, in a task of its own; told to ``stop`` it ends when everything it made is delivered."""
 
     def __init__(self, port: int, record: Record, tally: Tally, pace: Pace, seed: str) -> None:
         self.port, self.record, self.tally, self.pace = port, record, tally, pace
@@ -297,7 +297,9 @@ class Annotator:
         await self._ready.wait()
         seconds = self.chance.uniform(0, self.pace.gesture)
         while await self._pause(seconds):
-            answers = [one for one in self._view["messages"] if one["role"] == "assistant" and one["status"] != "writing"]
+            answers = [
+                one for one in self._view["messages"] if one["role"] == "assistant" and one["status"] != "writing"
+            ]
             if answers and self.id:
                 self._judge(self.chance.choice(answers[-3:]))
             seconds = self.pace.gesture
@@ -334,7 +336,11 @@ class Annotator:
 
     async def _turn(self, kind: str) -> None:
         """Make a turn until it is acknowledged or refused; a page that has lost it is loaded anew."""
-        text = f"Question {next(self._numbers)} of {self.id}?\nwords: {self.chance.randrange(20, 80)}" if kind == "send" else ""
+        text = (
+            f"Question {next(self._numbers)} of {self.id}?\nwords: {self.chance.randrange(20, 80)}"
+            if kind == "send"
+            else ""
+        )
         claims = self._claims(kind) | {"text": text}
         made = Made(self.id, claims["conversation"] or "", claims["nonce"], kind, "", text)
         self.record.made(made)
@@ -368,7 +374,12 @@ class Annotator:
 
     def _claims(self, kind: str) -> dict[str, Any]:
         nonce = secrets.token_hex(16)
-        return {"kind": kind, "nonce": nonce, "conversation": self._view["conversation"], "turn_seq": self._view["turn_seq"]}
+        return {
+            "kind": kind,
+            "nonce": nonce,
+            "conversation": self._view["conversation"],
+            "turn_seq": self._view["turn_seq"],
+        }
 
     async def _watch(
         self, browser: Browser, source: str, claims: Mapping[str, Any], heard: asyncio.Event

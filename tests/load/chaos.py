@@ -2,10 +2,10 @@
 
     scripts/chaos-servers --rounds 20
 
-A round: one fault that is drawn at random is done, mended, and watched until every annotator's page is well again. Faults
-are kill -9 and SIGTERM of replicas, restarts of the database (fast and immediate, the latter a crash), and wires that are
-cut, that stall, or that vanish on one side only: between a replica and its database, and between the proxy and a replica. In
-the end ``labeler verify`` and the annotators' own record are held against the log.
+A round: one fault that is drawn at random is done, mended, and watched until every annotator's page is well again.
+Faults are kill -9 and SIGTERM of replicas, restarts of the database (fast and immediate, the latter a crash), and wires
+that are cut, that stall, or that vanish on one side only: between a replica and its database, and between the proxy and
+a replica. In the end ``labeler verify`` and the annotators' own record are held against the log.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class Chaos:
         async with AsyncExitStack() as stack:
             for _ in range(2):
                 self.roots.append(await stack.enter_async_context(Cut(self.servers.database.port)))
-            urls = [self.servers.url.replace(f":{self.servers.database.port}/", f":{root.port}/") for root in self.roots]
+            urls = [
+                self.servers.url.replace(f":{self.servers.database.port}/", f":{root.port}/") for root in self.roots
+            ]
             await asyncio.to_thread(self.servers.serve, urls)
             for replica in self.servers.replicas:
                 self.doors.append(await stack.enter_async_context(Cut(replica.port)))
@@ -269,9 +271,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--turn", type=float, default=Pace().turn, help="seconds between an annotator's turns")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     parser.add_argument("--faults", nargs="+", choices=list(FAULTS), help="these, in this order, instead of drawn ones")
-    parser.add_argument("--keep", type=Path, help="an empty folder for the record and what was complained of; default: none")
+    parser.add_argument(
+        "--keep", type=Path, help="an empty folder for the record and what was complained of; default: none"
+    )
     chosen = parser.parse_args(argv)
-    print(described(), f"seed {chosen.seed}, {chosen.annotators} annotators", sep="\n", flush=True)
+    _say(f"{described()}\nseed {chosen.seed}, {chosen.annotators} annotators")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         outcome = run(
@@ -287,7 +291,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     scripts/load --annotators 500 --seconds 300
 
-Each annotator makes a gesture every 10 s and a turn of the conversation every 60 s. A hundredth of all calls goes to a bare
-handler in the same processes, which does one durable append and no more. Told in the end: whether every acknowledged
-gesture is in the log exactly once (``labeler verify``, and the annotators' own record); how long a vote took beside a bare
-append; whether memory stayed flat. Everything is on loopback, bounded, and ends by itself.
+Each annotator makes a gesture every 10 s and a turn of the conversation every 60 s. A hundredth of all calls goes to a
+bare handler in the same processes, which does one durable append and no more. Told in the end: whether every acknowledged
+gesture is in the log exactly once (``labeler verify``, and the annotators' own record); how long a vote took beside a
+bare append; whether memory stayed flat. Everything is on loopback, bounded, and ends by itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Crowd:
     port: int
     record: Record
     number: int
-    pace: Pace = Pace()
+    pace: Pace
     seed: int = 0
     ramp: float = 5.0
     tally: Tally = field(default_factory=Tally)
@@ -59,7 +59,9 @@ class Crowd:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """They work while this is entered; on leaving they are given time to have everything delivered."""
-        make = (Annotator(self.port, self.record, self.tally, self.pace, f"{self.seed}:{n}") for n in range(self.number))
+        make = (
+            Annotator(self.port, self.record, self.tally, self.pace, f"{self.seed}:{n}") for n in range(self.number)
+        )
         self.annotators = list(make)
         tasks = [
             asyncio.create_task(annotator.live(self.ramp * place / self.number))
@@ -211,7 +213,8 @@ def figures_of(tally: Tally, memory: Memory, pids: Sequence[int], seconds: float
     votes = sorted(took * 1000 for at, took in tally.votes if at >= warm)
     bares = sorted(took * 1000 for at, took in tally.bare if at >= warm)
     held = [
-        (memory.between(pid, warm, 2 * warm), memory.between(pid, seconds - seconds / 5, seconds + LOOK_SECONDS)) for pid in pids
+        (memory.between(pid, warm, 2 * warm), memory.between(pid, seconds - seconds / 5, seconds + LOOK_SECONDS))
+        for pid in pids
     ]
     return Figures(
         votes=len(votes),
@@ -256,15 +259,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     parser.add_argument("--keep", type=Path, help="an empty folder for the record and what nginx logs; default: none")
     chosen = parser.parse_args(argv)
-    print(described(), f"seed {chosen.seed}, {chosen.annotators} annotators, {chosen.seconds:.0f} s", sep="\n", flush=True)
+    _say(f"{described()}\nseed {chosen.seed}, {chosen.annotators} annotators, {chosen.seconds:.0f} s")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (chosen.keep or Path(scratch)).resolve()
         pace = Pace(chosen.gesture, chosen.turn)
         load = run(folder, annotators=chosen.annotators, seconds=chosen.seconds, pace=pace, seed=chosen.seed)
-    print(told(load), f"took {time.monotonic() - begin:.0f} s", sep="\n")
+    _say(f"{told(load)}\ntook {time.monotonic() - begin:.0f} s")
     held = load.exactly_once and load.figures.ratio <= SLOWEST_RATIO and load.figures.growth <= MOST_GROWTH
     return 0 if held else 1
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A wire between two programs on this machine that can be cut, stalled and mended: a small TCP proxy.
 
-    flow      bytes go through
-    stall     nothing goes through, and nobody is told; what was sent arrives when it is mended
-    cut       everything open is reset, and whoever connects is reset as well
-    vanish    as cut for whoever called; whoever was called is told nothing, as after a power cut, and waits for ever
+flow      bytes go through
+stall     nothing goes through, and nobody is told; what was sent arrives when it is mended
+cut       everything open is reset, and whoever connects is reset as well
+vanish    as cut for whoever called; whoever was called is told nothing, as after a power cut, and waits for ever
 """
 
 from __future__ import annotations

@@ -14,7 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from labeler.core.events import Compared, Event, MessageSent, ReasonGiven, ReplyFinished, ReplyStarted, VoteCast, VoteWithdrawn
+from labeler.core.events import (
+    Compared,
+    Event,
+    MessageSent,
+    ReasonGiven,
+    ReplyFinished,
+    ReplyStarted,
+    VoteCast,
+    VoteWithdrawn,
+)
 from labeler.ids import event_id
 
 ACKNOWLEDGED, REFUSED, OPEN = "acknowledged", "refused", "open"
@@ -66,7 +75,9 @@ class Record:
 def read(path: Path) -> list[tuple[Made, str]]:
     """The gestures of a record and their outcomes, in the order in which these came."""
     lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return [(Made(**{name: value for name, value in line.items() if name != "outcome"}), line["outcome"]) for line in lines]
+    return [
+        (Made(**{name: value for name, value in line.items() if name != "outcome"}), line["outcome"]) for line in lines
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +177,9 @@ def _stored(event: Event) -> tuple[str, str, str, str | int]:
 
 def _turns(record: Sequence[tuple[Made, str]], log: Sequence[Event]) -> Mapping[str, int]:
     """A message is found by its text, which no other has; a retry by its id."""
-    stored = Counter((event.annotator_id, event.payload.content) for event in log if isinstance(event.payload, MessageSent))
+    stored = Counter(
+        (event.annotator_id, event.payload.content) for event in log if isinstance(event.payload, MessageSent)
+    )
     stored += Counter(
         (event.annotator_id, event.event_id)
         for event in log

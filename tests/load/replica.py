@@ -2,8 +2,8 @@
 
     python -m tests.load.replica serve --config FILE ...      as ``labeler``, and POST /bare
 
-The bare handler is a Starlette route before everything else of the process. It puts one vote into the same log through the
-same writer, of an annotator and a conversation of its own, and answers when that is on disk.
+The bare handler is a Starlette route before everything else of the process. It puts one vote into the same log through
+the same writer, of an annotator and a conversation of its own, and answers when that is on disk.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import labeler.app
 from labeler.cli import main
-from labeler.core.events import ConversationStarted, MessageSent, NewEvent, Payload, ReplyFinished, ReplyStarted, VoteCast
+from labeler.core.events import (
+    ConversationStarted,
+    MessageSent,
+    NewEvent,
+    Payload,
+    ReplyFinished,
+    ReplyStarted,
+    VoteCast,
+)
 from labeler.errors import StoreError
 from labeler.ids import event_id, new_id
 from labeler.page import Cases

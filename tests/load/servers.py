@@ -1,4 +1,4 @@
-"""What an operator runs, on this machine: two replicas behind nginx, PostgreSQL that waits for its disk, a scripted model."""
+"""What an operator runs, on this machine: replicas behind nginx, PostgreSQL that waits for its disk, a model."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.load.annotator import REASONS
+from tests.nginx import Proxy
 from tests.nursery import Child
 from tests.postgres_server import PostgresServer
-from tests.nginx import Proxy
 from tests.served import Process, Served
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,12 @@ class Servers:
     def serve(self, urls: Sequence[str]) -> None:
         """Start a replica for each of these database URLs."""
         assert self._model.stdout is not None
-        spec = {"name": "scripted", "kind": "openai", "model": "scripted", "base_url": self._model.stdout.readline().strip()}
+        spec = {
+            "name": "scripted",
+            "kind": "openai",
+            "model": "scripted",
+            "base_url": self._model.stdout.readline().strip(),
+        }
         study: dict[str, object] = {"name": "load", "models": [spec], "vote_reasons": list(REASONS)}
         self.replicas = [Replica(self.folder, study, url, self.program) for url in urls]
         with ThreadPoolExecutor() as pool:

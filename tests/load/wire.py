@@ -1,4 +1,4 @@
-"""Just enough HTTP for a thousand browsers in one process: connections that are kept, bounded answers, event streams."""
+"""Just enough HTTP for hundreds of browsers in one process: kept connections, bounded answers, event streams."""
 
 from __future__ import annotations
 
@@ -59,8 +59,7 @@ class _Connection:
 
 @dataclass(eq=False)
 class Browser:
-    """What one browser has open to one place; its ``cookies``, as it was given them, go with everything. ``asked`` counts
-    requests."""
+    """What one browser has open to one place. Its ``cookies`` go with everything; ``asked`` counts requests."""
 
     port: int
     cookies: dict[str, str] = field(default_factory=dict)
