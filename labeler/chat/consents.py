@@ -52,6 +52,10 @@ class Consents:
             return None
         return self._consent
 
+    def at_hand(self, annotator_id: str) -> bool:
+        """Whether ``needed`` can tell without a look into the log."""
+        return self._consent is None or self._remembered(annotator_id) is not None
+
     def given(self, annotator_id: str) -> bool:
         """Whether the annotator has accepted any version and not withdrawn it."""
         return self._annotator(annotator_id).version is not None
@@ -76,9 +80,12 @@ class Consents:
             self._forget(annotator_id)
 
     def _annotator(self, annotator_id: str) -> _Annotator:
+        return self._remembered(annotator_id) or self._read(annotator_id)
+
+    def _remembered(self, annotator_id: str) -> _Annotator | None:
         known = self._known.get(annotator_id)
         accepted = known is not None and self._consent is not None and known.version == self._consent.version
-        return known if known and accepted and known.until > self._monotonic() else self._read(annotator_id)
+        return known if known and accepted and known.until > self._monotonic() else None
 
     def _read(self, annotator_id: str) -> _Annotator:
         """Read and remember under one lock: what was read before somebody's word was stored is forgotten after it."""

@@ -88,6 +88,16 @@ class Desk:
             entry.conversation = conversation
             yield conversation
 
+    def at_hand(self, conversation_id: str) -> bool:
+        """Whether a conversation is in use, and nobody holds it now: a moment later that may have changed."""
+        entry = self._open.get(conversation_id)
+        if entry is None or not entry.lock.acquire(blocking=False):
+            return False
+        try:
+            return entry.conversation is not None
+        finally:
+            entry.lock.release()
+
     def owner(self, conversation_id: str) -> str | None:
         """Whose a conversation is, as the log says now; None if it is not there."""
         self.look_again(conversation_id)

@@ -123,6 +123,10 @@ class Writing:
 
     # ── checks ──
 
+    def at_hand(self, annotator_id: str, conversation_id: str) -> bool:
+        """Whether consent and conversation are known without a look into the log."""
+        return self.consents.at_hand(annotator_id) and self.desk.at_hand(conversation_id)
+
     def check(self, annotator_id: str, nonce: str) -> None:
         check_nonce(nonce)
         self.check_consent(annotator_id)

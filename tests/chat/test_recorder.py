@@ -428,6 +428,24 @@ def consenting(server: ModelServer, store: Store, tmp_path: Path) -> Chat:
         return Chat(Recorder(Writing(study, store, models, clock=utc_now)), store)
 
 
+def test_what_is_in_use_is_at_hand_unless_somebody_holds_it(chat: Chat) -> None:
+    chat.ask("say: Hello")
+    recorder, here = chat.recorder, chat.conversation_id
+    assert recorder.at_hand("ann", here)
+    assert not recorder.at_hand("ann", "never heard of")
+    with ThreadPoolExecutor(1) as elsewhere, recorder.writing.desk.owned("ann", here):
+        assert not elsewhere.submit(recorder.at_hand, "ann", here).result(WAIT)
+    assert not Recorder(Writing(recorder.writing.study, chat.store, {}, clock=utc_now)).at_hand("ann", here)
+
+
+def test_a_gesture_is_at_hand_as_long_as_consent_is_remembered(consenting: Chat) -> None:
+    consenting.recorder.give_consent("ann", consenting.nonce(), "1")
+    consenting.ask("say: Hello")
+    assert consenting.recorder.at_hand("ann", consenting.conversation_id)
+    consenting.recorder.withdraw_consent("ann", consenting.nonce())
+    assert not consenting.recorder.at_hand("ann", consenting.conversation_id)
+
+
 def test_nothing_is_collected_before_consent(consenting: Chat, store: Store) -> None:
     before = store.position()
     with pytest.raises(ConsentNeeded):

@@ -3,9 +3,9 @@
     scripts/load --annotators 500 --seconds 300
 
 Each annotator makes a gesture every 10 s and a turn of the conversation every 60 s. A hundredth of all calls goes to a
-bare handler in the same processes, which does one durable append and no more. Told in the end: whether every acknowledged
-gesture is in the log exactly once (``labeler verify``, and the annotators' own record); how long a vote took beside a
-bare append; whether memory stayed flat. Everything is on loopback, bounded, and ends by itself.
+bare handler in the same processes, which does one durable append and no more. Told in the end: whether every gesture
+that was acknowledged is in the log exactly once (``labeler verify``, and the annotators' own record); how long a vote
+took beside a bare append; whether memory stayed flat. Everything is on loopback, bounded, and ends by itself.
 """
 
 from __future__ import annotations
