@@ -1,12 +1,13 @@
-"""Work that goes on until somebody says that it is enough."""
+"""Work that goes on until somebody says that it is enough, or leaves nothing lying about when it is broken off."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 
 def run_until_told(run: Callable[[threading.Event], None]) -> None:
@@ -29,3 +30,20 @@ def run_until_told(run: Callable[[threading.Event], None]) -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def leaving_nothing() -> Iterator[None]:
+    """SIGTERM ends the block as an exception would, so that its scratch files go; else they would stay for good."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+
+    def told(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -98,16 +98,30 @@ class Desk:
         finally:
             entry.lock.release()
 
-    def owner(self, conversation_id: str) -> str | None:
-        """Whose a conversation is, as the log says now; None if it is not there."""
-        self.look_again(conversation_id)
+    def owner(self, conversation_id: str) -> str:
+        """The annotator whose conversation it is. Raises NotFound: it is not there."""
         entry = self._entry(conversation_id)
         with entry.lock:
-            conversation = entry.conversation = entry.conversation or self._read(conversation_id)
-            return None if conversation is None else conversation.annotator_id
+            if entry.conversation is None:
+                entry.conversation = self._read(conversation_id)
+            if entry.conversation is None:
+                raise NotFound("That conversation is not here, or not yours. Reload the page.")
+            return entry.conversation.annotator_id
 
-    def look_again(self, *conversation_ids: str) -> None:
-        """Read them anew on next use if another process has changed them: what was erased is not shown from memory."""
+    def look_again(self, conversation_id: str) -> bool:
+        """Read it anew on next use if another process has changed it: what was erased is not shown from memory.
+
+        Returns whether it had changed.
+        """
+        with self._lock:
+            entry = self._open.get(conversation_id)
+        if entry is None:
+            return False
+        with entry.lock:
+            return self._stale(entry)
+
+    def look_again_at(self, conversation_ids: Sequence[str]) -> None:
+        """The same of many, in one question."""
         with self._lock:
             entries = {one: self._open[one] for one in conversation_ids if one in self._open}
         last = self._store.last_seqs(list(entries)) if entries else {}

@@ -59,7 +59,7 @@ class Recorder:
         begun = self.writing.store.conversations_of(annotator_id, mode)
         for ids in (begun[first : first + LISTED] for first in range(0, len(begun), LISTED)):
             openers = self.writing.store.openers(ids)
-            self.writing.desk.look_again(*ids)
+            self.writing.desk.look_again_at(ids)
             for conversation_id in ids:
                 with self.writing.desk.owned(annotator_id, conversation_id) as conversation:
                     if conversation.cleared or conversation_id not in openers:

@@ -220,11 +220,12 @@ class Writing:
 
     def _answered_now(self, conversation_id: str) -> bool:
         """Whether the log has answers there whose end it has not."""
-        owner = self.desk.owner(conversation_id)
-        if owner is None:
+        self.desk.look_again(conversation_id)
+        try:
+            with self.desk.owned(self.desk.owner(conversation_id), conversation_id) as conversation:
+                return bool(_unfinished(conversation))
+        except NotFound:
             return False
-        with self.desk.owned(owner, conversation_id) as conversation:
-            return bool(_unfinished(conversation))
 
     @contextmanager
     def _turned(self, conversation_id: str) -> Iterator[None]:
@@ -269,31 +270,30 @@ class Writing:
 
     def _store_end(self, conversation_id: str, end: ReplyFinished) -> None:
         """Store how a reply ended, once, whoever says so; what was erased meanwhile has no end."""
-        owner = self.desk.owner(conversation_id)
-        if owner is None:
-            return
-        gesture = Gesture(
-            owner, f"end:{end.message_id}", conversation_id, lambda conversation: gestures.finish(conversation, end)
-        )
+
+        def decide(conversation: Conversation) -> list[Payload]:
+            return gestures.finish(conversation, end)
+
+        self.desk.look_again(conversation_id)
         with suppress(NotFound):
-            self.desk.append(gesture).result()
+            owner = self.desk.owner(conversation_id)
+            self.desk.append(Gesture(owner, f"end:{end.message_id}", conversation_id, decide)).result()
 
     def _let_go(self, conversation_id: str) -> None:
         self.replicas.let_go(conversation_id)
 
     def _end_lost(self, conversation_id: str, texts: Texts) -> None:
         """End what a dead replica was writing."""
-        owner = self.desk.owner(conversation_id)
-        if owner is None:
-            return
-        with suppress(NotFound):
-            with self.desk.owned(owner, conversation_id) as conversation:
+        self.desk.look_again(conversation_id)
+        try:
+            with self.desk.owned(self.desk.owner(conversation_id), conversation_id) as conversation:
                 lost = _unfinished(conversation)
-            for message_id in lost:
-                end = ReplyFinished(
-                    message_id=message_id, content=texts.get(message_id, ""), status="failed", error=LOST
-                )
-                self._store_end(conversation_id, end)
+        except NotFound:  # it was erased
+            return
+        for message_id in lost:
+            content = texts.get(message_id, "")
+            end = ReplyFinished(message_id=message_id, content=content, status="failed", error=LOST)
+            self._store_end(conversation_id, end)
 
 
 def _unfinished(conversation: Conversation) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 from labeler.cli.opening import log_of, study_of
 from labeler.cli.options import DEFAULT_CONFIG, Config, Database, Json, seconds
 from labeler.errors import HubError, LabelerError
+from labeler.signals import leaving_nothing, run_until_told
 from labeler.terminal import progress, say, show, show_json, show_json_line
 
 if TYPE_CHECKING:
@@ -73,12 +74,11 @@ def backup(
             return backup_there(store, repo, prove=prove, only=purge_history)[0]
 
         if every is None:
-            with progress("backing up"):
+            with leaving_nothing(), progress("backing up"):
                 kept = keep()
             _show_backup(to, kept, as_json)
             return
         from labeler.offsite import Keeper  # noqa: PLC0415 - as above
-        from labeler.signals import run_until_told  # noqa: PLC0415
 
         run_until_told(Keeper(store, every, keep, lambda came: _tell(to, came, as_json)).run)
 
@@ -143,7 +143,7 @@ def restore(
         return
     from labeler.offsite import fetch  # noqa: PLC0415 - as above
 
-    with TemporaryDirectory(prefix="labeler-") as folder:
+    with leaving_nothing(), TemporaryDirectory(prefix="labeler-") as folder:
         found = fetch(repo, Path(folder))
         if found is not None:
             _show_restored(place, _restored(study, found), as_json)
@@ -198,6 +198,7 @@ def migrate(
         log_of(old_study) as old,
         log_of(old_study.with_database(target), begin=True) as new,
         progress("moving"),
+        leaving_nothing(),
     ):
         manifest, report = move(old, new)
     if as_json:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from labeler import app
 from labeler.cli import keeping
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, environment
 
 NEW = "sqlite:///new.db"
 
@@ -85,3 +87,28 @@ def test_a_database_is_not_moved_onto_itself(run: Run, kept: Path) -> None:
     said = run("migrate", "--to", "sqlite:///.labeler/tried.db")
     assert said.code == 2
     assert "name the same database" in said.err
+
+
+SLOW = """
+import sys, time
+from labeler import cli, keeping
+def slowly(*arguments, **options):
+    print("a copy of the log is on the disk", flush=True)
+    time.sleep(60)
+keeping.verify_log = slowly
+sys.argv = ["labeler", "backup", "--to", "b.zip"]
+cli.main()
+"""
+
+
+def test_a_backup_that_is_told_to_end_leaves_nothing_lying_about(run: Run, kept: Path) -> None:
+    before = sorted(Path().iterdir())
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW], cwd=kept.parent, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "a copy of the log is on the disk\n"
+        assert len(list(Path().iterdir())) == len(before) + 2  # the draft, and the scratch database's folder
+        process.terminate()
+        assert process.wait(60) == 143
+    assert sorted(Path().iterdir()) == before
