@@ -276,7 +276,7 @@ class Annotator:
                 self.tally.votes.append((begin, now - begin))
             return True
         line = short(answer.json().get("error", ""))
-        if 400 <= answer.status < 500:
+        if 400 <= answer.status < 500 and answer.status not in (408, 429):
             self.record.ended(entry.made, REFUSED)
             self.tally.see(f"refused: {answer.status} {line}")
             return True

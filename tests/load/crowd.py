@@ -38,6 +38,7 @@ SLOWEST_RATIO = 1.5
 MOST_GROWTH = 1.10
 WARM_SHARE = 0.2
 LOOK_SECONDS = 1.0
+GOODBYE_SECONDS = 0.2  # until the loop has let go of what was closed
 DRAIN_SECONDS = 90.0
 VERIFY_SECONDS = 300.0
 
@@ -77,6 +78,9 @@ class Crowd:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
+            for annotator in self.annotators:
+                annotator.browser.close()
+            await asyncio.sleep(GOODBYE_SECONDS)
         for end in ends:
             if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
                 raise end

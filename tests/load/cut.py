@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 PIECE = 1 << 16
+GOODBYE_SECONDS = 0.2  # until the loop has let go of what was closed
 RESET = struct.pack("ii", 1, 0)  # close by RST, not by FIN
 
 
@@ -46,6 +47,7 @@ class Cut:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in (*self._callers, *self._called, *self._lost):
             _reset(writer)
+        await asyncio.sleep(GOODBYE_SECONDS)
 
     def become(self, state: str) -> None:
         """``flow``, ``stall``, ``cut`` or ``vanish``; the first mends."""
