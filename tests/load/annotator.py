@@ -353,11 +353,18 @@ class Annotator:
             except Lost:
                 self.tally.see("an answer cut on the screen" if heard.is_set() else "a turn that was not answered")
                 echo = self._echo if heard.is_set() else None
-                if browser is self.browser and self._ready.is_set():
-                    await self._loaded_anew()
+                await self._back(browser, self.tally.now())
             settled = echo is not None and self._settled(made, echo)
             if not settled:
                 await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _back(self, browser: Browser, since: float) -> None:
+        """Wait until the server answers; load the page that has lost its stream, unless it has been loaded anew."""
+        while browser is self.browser and self._answered_at < since:
+            await asyncio.sleep(0.05)
+        if browser is self.browser and self._ready.is_set():
+            self.tally.see("a page that somebody loads anew")
+            await self._loaded_anew()
 
     def _settled(self, made: Made, echo: Mapping[str, Any]) -> bool:
         """Whether this was the last word on a turn."""

@@ -30,7 +30,7 @@ from labeler.store import Store
 from scripts.benchmarks.machine import described
 from tests.load.annotator import Annotator, Pace, Tally
 from tests.load.record import Record, Verdict, judge, read
-from tests.load.servers import ROOT, Servers, rss_of
+from tests.load.servers import ROOT, Servers, cpu_of, rss_of
 from tests.load.wire import Lost
 
 BARE_SHARE = 0.01
@@ -113,23 +113,31 @@ class Crowd:
 
 @dataclass(eq=False)
 class Memory:
-    """What each process holds, in KB, over time."""
+    """What each process holds, in KB, and the processor seconds it has taken, over time."""
 
     looks: list[tuple[float, dict[int, int]]] = field(default_factory=list)
+    busy: list[tuple[float, dict[int, float]]] = field(default_factory=list)
 
     async def watch(self, pids: Sequence[int], tally: Tally) -> None:
         while True:
             self.looks.append((tally.now(), dict(await asyncio.to_thread(rss_of, pids))))
+            self.busy.append((tally.now(), {pid: cpu_of(pid) for pid in pids}))
             await asyncio.sleep(LOOK_SECONDS)
 
     def between(self, pid: int, begin: float, end: float) -> float:
         """The mean of a span, in MB."""
         return fmean(held[pid] for at, held in self.looks if begin <= at <= end and pid in held) / 1024
 
+    def cores(self, pid: int, begin: float) -> float:
+        """How much of a core a process has taken since then."""
+        (first, before), (last, after) = next(one for one in self.busy if one[0] >= begin), self.busy[-1]
+        return (after[pid] - before[pid]) / (last - first) if last > first else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured after the warm-up: milliseconds, and MB of each replica after it and in the last fifth."""
+    """What was measured after the warm-up: milliseconds; MB of each replica then and in the last fifth; parts of a core
+    that each took; calls of a second."""
 
     votes: int
     vote_p50: float
@@ -138,6 +146,8 @@ class Figures:
     bare_p50: float
     bare_p99: float
     memory: tuple[tuple[float, float], ...]
+    cores: tuple[float, ...]
+    calls: float
 
     @property
     def ratio(self) -> float:
@@ -180,7 +190,7 @@ def run(folder: Path, *, annotators: int, seconds: float, pace: Pace, seed: int)
         proven, proof = verified(servers.url)
         verdict = judged(path, servers.url)
         tracebacks = servers.tracebacks()
-    figures = figures_of(crowd.tally, memory, pids, seconds)
+    figures = figures_of(crowd, memory, pids, seconds)
     seen = Counter(what for _, what in crowd.tally.seen)
     return Load(verdict, proven, proof, figures, seen, crowd.undelivered, tracebacks)
 
@@ -212,8 +222,8 @@ def judged(record: Path, url: str) -> Verdict:
         return judge(read(record), store.scan())
 
 
-def figures_of(tally: Tally, memory: Memory, pids: Sequence[int], seconds: float) -> Figures:
-    warm = seconds * WARM_SHARE
+def figures_of(crowd: Crowd, memory: Memory, pids: Sequence[int], seconds: float) -> Figures:
+    warm, tally = seconds * WARM_SHARE, crowd.tally
     votes = sorted(took * 1000 for at, took in tally.votes if at >= warm)
     bares = sorted(took * 1000 for at, took in tally.bare if at >= warm)
     held = [
@@ -228,6 +238,8 @@ def figures_of(tally: Tally, memory: Memory, pids: Sequence[int], seconds: float
         bare_p50=quantile(bares, 0.5),
         bare_p99=quantile(bares, 0.99),
         memory=tuple(held),
+        cores=tuple(memory.cores(pid, warm) for pid in pids),
+        calls=crowd.calls() / seconds,
     )
 
 
@@ -239,6 +251,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 def told(load: Load) -> str:
     """The run in some lines."""
     figures = load.figures
+    cores = ", ".join(f"{each:.2f}" for each in figures.cores)
     held = ", ".join(f"{first:.0f} MB, then {last:.0f} MB" for first, last in figures.memory)
     lines = [
         str(load.verdict),
@@ -248,6 +261,7 @@ def told(load: Load) -> str:
         f"bare: {figures.bares:,}, p50 {figures.bare_p50:.1f} ms, p99 {figures.bare_p99:.1f} ms",
         f"p99 vote / bare: {figures.ratio:.2f} (at most {SLOWEST_RATIO})",
         f"memory of the replicas: {held} (at most {MOST_GROWTH} times as much: {figures.growth:.3f})",
+        f"{figures.calls:.0f} calls a second; replicas took {cores} of a core",
         *(f"{number:,} tracebacks: {last}" for last, number in Counter(load.tracebacks).most_common(5)),
         *(f"seen {number:,} times: {what}" for what, number in load.seen.most_common(20)),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import subprocess
@@ -146,3 +147,12 @@ def rss_of(pids: Sequence[int]) -> Mapping[int, int]:
         ["ps", "-o", "pid=,rss=", "-p", ",".join(map(str, pids))], capture_output=True, text=True, check=False
     )
     return {int(pid): int(rss) for pid, rss in re.findall(r"(\d+)\s+(\d+)", listing.stdout)}
+
+
+def cpu_of(pid: int) -> float:
+    """The processor seconds that a process has taken so far; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
