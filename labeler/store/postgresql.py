@@ -37,11 +37,11 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# The same for the server: who vanished in the middle of a transaction keeps its locks, and keeps readers from all that
-# was stored since, until the server finds out. By itself it would wait for hours.
-VANISHED_SECONDS = 30
+# The same for the server: who vanished while writing keeps its locks, and keeps readers from all that was stored since,
+# until the server finds out. By itself it would wait for hours.
+SILENT_WRITER_SECONDS = 60
+_SILENCE = "idle_in_transaction_session_timeout"
 _SERVERS_PATIENCE = (
-    f"idle_in_transaction_session_timeout = {VANISHED_SECONDS * 1000}",
     "tcp_keepalives_idle = 5",
     "tcp_keepalives_interval = 2",
     "tcp_keepalives_count = 3",
@@ -100,6 +100,7 @@ class PostgreSQLDatabase(Database):
         event.listen(self._reads, "connect", _setting("default_transaction_read_only = on"))
         for engine in (self._reads, self._writes, self._alone):
             event.listen(engine, "connect", _setting(*_SERVERS_PATIENCE))
+        event.listen(self._writes, "connect", _setting(f"{_SILENCE} = {int(SILENT_WRITER_SECONDS * 1000)}"))
         for engine in (self._writes, self._alone):
             event.listen(engine, "connect", _setting("synchronous_commit = on"))
             event.listen(engine, "connect", _setting(f"lock_timeout = {max(1, int(busy_seconds * 1000))}"))
@@ -142,6 +143,7 @@ class PostgreSQLDatabase(Database):
 
     def halt_appends(self, connection: Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE events IN EXCLUSIVE MODE")
+        connection.exec_driver_sql(f"SET LOCAL {_SILENCE} = 0")  # takes the time it needs
 
     def scrub(self) -> str | None:
         """Vacuum what was overwritten, when nobody can see it any more."""

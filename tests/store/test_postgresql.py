@@ -165,7 +165,7 @@ def test_a_server_that_is_not_ready_is_not_taken_for_one_without_the_database(pl
 def test_who_vanishes_in_the_middle_of_a_transaction_keeps_nothing_from_others_for_long(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "_SERVERS_PATIENCE", ("idle_in_transaction_session_timeout = 500",))
+    monkeypatch.setattr(postgresql, "SILENT_WRITER_SECONDS", 0.5)
     with place.open() as gone, place.open() as other:
         with pytest.raises(StoreError, match="was not heard of"), gone.database.appending() as connection:
             _vanish_until(connection, other, "e1")
@@ -183,12 +183,36 @@ def _vanish_until(connection: Connection, other: Store, event_id: str) -> None:
     connection.exec_driver_sql("SELECT 1")
 
 
-def test_every_connection_is_given_up_by_a_server_that_hears_nothing_of_it(store: Store) -> None:
+def test_who_halts_appends_on_purpose_takes_the_time_it_needs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "SILENT_WRITER_SECONDS", 0.2)
+    with place.open() as store, store.database.writing() as connection:
+        store.database.halt_appends(connection)
+        time.sleep(0.6)
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+def test_who_only_reads_takes_the_time_it_needs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "SILENT_WRITER_SECONDS", 0.2)
+    with place.open() as store, store.database.snapshot() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        time.sleep(0.6)
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+def test_a_server_looks_whether_who_connected_is_still_there(store: Store) -> None:
     database = store.database
     for kind in (database.reading, database.appending, database.writing):
         with kind() as connection:
-            for name in ("idle_in_transaction_session_timeout", "tcp_keepalives_idle", "tcp_user_timeout"):
-                assert connection.exec_driver_sql(f"SHOW {name}").scalar_one() not in ("0", "7200")
+            found = [
+                connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+                for name in (
+                    "tcp_keepalives_idle",
+                    "tcp_keepalives_interval",
+                    "tcp_keepalives_count",
+                    "tcp_user_timeout",
+                )
+            ]
+            assert found == ["5", "2", "3", "10000"]
 
 
 def test_what_is_erased_is_vacuumed_when_nobody_can_see_it_any_more(store: Store) -> None:
