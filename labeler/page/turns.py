@@ -91,6 +91,8 @@ class Turns:
         """What to show after a failure: the conversation the page was in, if it is theirs."""
         try:
             return self.screen.latest(visitor, turn)
+        except StoreError:
+            return turn.conversation or ""  # looked for until the log can be read
         except LabelerError:
             return ""
 

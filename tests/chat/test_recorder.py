@@ -428,6 +428,51 @@ def consenting(server: ModelServer, store: Store, tmp_path: Path) -> Chat:
         return Chat(Recorder(Writing(study, store, models, clock=utc_now)), store)
 
 
+def sent(chat: Chat, text: str) -> int:
+    """How often a message is in the log."""
+    return sum(isinstance(one.payload, MessageSent) and one.payload.content == text for one in chat.events())
+
+
+def test_a_message_that_comes_again_while_it_is_being_stored_is_not_refused(
+    chat: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.ask("say: One")
+    claim, submit, released, waiting = chat.claim(), store.submit, Event(), Event()
+
+    def slowly(new: list[NewEvent]) -> Future[list[StoredEvent]]:
+        waiting.set()
+        return elsewhere.submit(lambda: submit(new).result() if released.wait(WAIT) else [])
+
+    with ThreadPoolExecutor(2) as elsewhere:
+        monkeypatch.setattr(store, "submit", slowly)
+        first = elsewhere.submit(chat.recorder.send, "ann", claim, "say: Two")
+        assert waiting.wait(WAIT)
+        with pytest.raises(StoreError, match="on its way") as again:
+            chat.recorder.send("ann", claim, "say: Two")
+        assert not isinstance(again.value, SeqConflict)  # else it would count as refused
+        with pytest.raises(GestureRefused, match="still being written"):
+            chat.recorder.send("ann", Claim(claim.conversation_id, claim.turn_seq, chat.nonce()), "say: Another")
+        released.set()
+        assert first.result(WAIT) == chat.conversation_id
+        monkeypatch.undo()
+    assert chat.recorder.send("ann", claim, "say: Two") == chat.conversation_id
+    assert chat.ended().text == "Two"
+    assert sent(chat, "say: Two") == 1
+
+
+def test_a_message_that_was_stored_since_it_was_looked_for_is_not_in_its_own_way(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.ask("say: One")
+    claim, writing = chat.claim(), chat.recorder.writing
+    chat.recorder.send("ann", claim, "say: Two")
+    chat.ended()
+    found = iter(["", writing.repeated("ann", claim)])
+    monkeypatch.setattr(writing, "repeated", lambda annotator_id, claim: next(found))
+    assert chat.recorder.send("ann", claim, "say: Two") == chat.conversation_id
+    assert sent(chat, "say: Two") == 1
+
+
 def test_what_is_in_use_is_at_hand_unless_somebody_holds_it(chat: Chat) -> None:
     chat.ask("say: Hello")
     recorder, here = chat.recorder, chat.conversation_id

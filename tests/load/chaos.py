@@ -24,7 +24,7 @@ from pathlib import Path
 
 from scripts.benchmarks.machine import described
 from tests.load.annotator import Pace
-from tests.load.crowd import Crowd, judged, verified
+from tests.load.crowd import Crowd, judged, kept, verified
 from tests.load.cut import Cut
 from tests.load.record import Record, Verdict
 from tests.load.servers import Servers
@@ -247,6 +247,7 @@ def run(
             chaos = Chaos(servers, record, annotators, pace, seed, tell)
             rounds = asyncio.run(chaos.run(faults))
         (folder / "errors").write_text("".join(line for one in servers.replicas for line in one.errors))
+        kept(servers.url, folder / "log.jsonl")
         proven, proof = verified(servers.url)
         verdict = judged(path, servers.url)
         return Outcome(rounds, verdict, proven, proof, chaos.crowd.undelivered, servers.tracebacks())

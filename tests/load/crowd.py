@@ -217,6 +217,12 @@ def verified(url: str) -> tuple[bool, str]:
     return done.returncode == 0, (done.stdout + done.stderr).strip()
 
 
+def kept(url: str, path: Path) -> None:
+    """Keep the log beside the record, for whoever has to find out why they differ."""
+    command = [sys.executable, "-m", "labeler", "log", "dump", "--database", url, "--out", str(path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=VERIFY_SECONDS)
+
+
 def judged(record: Path, url: str) -> Verdict:
     with Store.open(url) as store:
         return judge(read(record), store.scan())

@@ -137,21 +137,21 @@ def _posted(record: Sequence[tuple[Made, str]], log: Sequence[Event]) -> Mapping
     allowed: set[Any] = set()
     for made, outcome in record:
         if outcome == ACKNOWLEDGED:
-            wanted[made.annotator].append(_as_stored(made))
+            wanted[made.conversation].append(_as_stored(made))
         if outcome != REFUSED:
             allowed.add(_as_stored(made))
     found: dict[str, list[Any]] = defaultdict(list)
-    for event in sorted(log, key=lambda event: (event.conversation_id, event.seq)):
+    for event in sorted(log, key=lambda event: event.seq):
         if isinstance(event.payload, POSTED):
-            found[event.annotator_id].append(_stored(event))
+            found[event.conversation_id].append(_stored(event))
     faults: Counter[str] = Counter()
-    for annotator in wanted.keys() | found.keys():
-        here, expected = found[annotator], set(wanted[annotator])
+    for conversation in wanted.keys() | found.keys():
+        here, expected = found[conversation], set(wanted[conversation])
         faults["lost"] += len(expected - set(here))
         faults["doubled"] += sum(count - 1 for count in Counter(here).values())
         faults["strange"] += len(set(here) - allowed)
         there = set(here)
-        in_order = [one for one in wanted[annotator] if one in there]
+        in_order = [one for one in wanted[conversation] if one in there]
         faults["out of order"] += list(dict.fromkeys(one for one in here if one in expected)) != in_order
     return faults
 

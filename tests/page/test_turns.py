@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labeler.core.roles import Visitor
-from labeler.errors import NotFound, StoreError
+from labeler.errors import LabelerError, NotFound, StoreError
 from labeler.page.recognition import VISITOR
 from labeler.page.render import Frame
 from labeler.page.turns import Tab, Turns
@@ -23,17 +23,23 @@ SEND = {"kind": "send", "nonce": "n" * 16, "conversation": "c", "text": "Hello"}
 class Screen:
     """A screen that has these looks in turn, the last one for ever; an error is raised."""
 
-    def __init__(self, *looks: object) -> None:
+    def __init__(self, *looks: object, lost: LabelerError | None = None) -> None:
+        self.lost = lost
+        self.shown: list[str] = []
         self._looks = iter(looks)
         self._last = looks[-1]
         self.frames: list[Frame] = []
 
     def apply(self, visitor: Visitor, turn: Any) -> tuple[str, str]:
+        if self.lost:
+            raise self.lost
         return "c", ""
 
-    latest = apply
+    def latest(self, visitor: Visitor, turn: Any) -> str:
+        raise self.lost if self.lost else AssertionError("nothing has failed")
 
     def look(self, visitor: Visitor, conversation_id: str, pace: object) -> tuple[Any, bool]:
+        self.shown.append(conversation_id)
         look = next(self._looks, self._last)
         if isinstance(look, Exception):
             raise look
@@ -69,3 +75,16 @@ def test_a_page_that_opens_while_the_log_is_away_hears_why_and_fills_when_it_is_
 def test_what_is_not_there_is_not_looked_for_again(claims: object) -> None:
     gone = NotFound("not here")
     assert list(shown(Screen(gone), claims)) == [(False, "not here", None)]
+
+
+def test_a_page_that_opens_while_the_log_is_away_stays_in_its_conversation() -> None:
+    screen = Screen(AWAY, "the view", lost=AWAY)
+    told = list(shown(screen, {"kind": "open", "conversation": "c"}))
+    assert told[-1][2] == "the view"
+    assert set(screen.shown) == {"c"}
+
+
+def test_a_page_that_opens_what_is_not_there_is_empty() -> None:
+    screen = Screen("nothing", lost=NotFound("not here"))
+    assert list(shown(screen, {"kind": "open", "conversation": "c"})) == [(False, "not here", "nothing")]
+    assert screen.shown == [""]
