@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
@@ -44,6 +45,14 @@ class _Open:
     lock: threading.RLock = field(default_factory=threading.RLock)
     conversation: Conversation | None = None
     pending: int = 0
+
+
+class _UnderWay(NamedTuple):
+    """What was submitted and is not answered yet, and the fold that it was decided on and is taken into."""
+
+    entry: _Open
+    conversation: Conversation
+    events: Sequence[NewEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +182,10 @@ class Desk:
                 for event in events:
                     apply(conversation, event)
                 entry.pending += 1
+                under_way = _UnderWay(entry, conversation, events)
                 submitted = self._store.submit(events)
         if payloads:
-            submitted.add_done_callback(lambda done: self._settle(gesture, entry, events, done, outcome))
+            submitted.add_done_callback(lambda done: self._settle(gesture, under_way, done, outcome))
         else:
             outcome.set_result([])
 
@@ -190,18 +200,16 @@ class Desk:
         return None if not payloads and self._stale(entry) else payloads
 
     def _settle(
-        self,
-        gesture: Gesture,
-        entry: _Open,
-        events: Sequence[NewEvent],
-        done: Future[list[Event]],
-        outcome: Future[list[Event]],
+        self, gesture: Gesture, under_way: _UnderWay, done: Future[list[Event]], outcome: Future[list[Event]]
     ) -> None:
         error = done.exception()
         stored = [] if error else done.result()
+        entry, decided_on, events = under_way
+        as_sent = [(one.event_id, one.seq) for one in stored] == [(one.event_id, one.seq) for one in events]
         with entry.lock:
             entry.pending -= 1
-            if [(event.event_id, event.seq) for event in stored] != [(event.event_id, event.seq) for event in events]:
+            # Another fold was read while the commit was under way, because one before it failed: it may lack these.
+            if not as_sent or entry.conversation is not decided_on:
                 entry.conversation = None
         if error is None:
             outcome.set_result(stored)

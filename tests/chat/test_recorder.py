@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -458,6 +459,46 @@ def test_a_message_that_comes_again_while_it_is_being_stored_is_not_refused(
     assert chat.recorder.send("ann", claim, "say: Two") == chat.conversation_id
     assert chat.ended().text == "Two"
     assert sent(chat, "say: Two") == 1
+
+
+def test_what_was_read_while_a_commit_was_under_way_is_read_anew_after_it(
+    chat: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vote fails, its fold is dropped, and a page reads another one before the message behind it is stored."""
+    answer = chat.ask("say: One")
+    claim, submit, released = chat.claim(), store.submit, Event()
+    sent: list[str] = []
+
+    def in_trouble(new: list[NewEvent]) -> Future[list[StoredEvent]]:
+        sent.append(new[0].payload.kind)
+        if new[0].payload.kind == "vote_cast":
+            return elsewhere.submit(fail)
+        behind = [replace(one, seq=one.seq - 1) for one in new] if "vote_cast" in sent else new
+        return elsewhere.submit(lambda: _as_sent(submit(behind).result(), new) if released.wait(WAIT) else [])
+
+    def fail() -> list[StoredEvent]:
+        assert voted.wait(WAIT)
+        raise StoreError("the database is away")
+
+    voted = Event()
+    with ThreadPoolExecutor(3) as elsewhere:
+        monkeypatch.setattr(store, "submit", in_trouble)
+        vote = chat.recorder.vote("ann", chat.nonce(), chat.conversation_id, answer.id, 1)
+        message = elsewhere.submit(chat.recorder.send, "ann", claim, "say: Two")
+        eventually(lambda: "message_sent" in sent)
+        voted.set()
+        assert isinstance(vote.exception(WAIT), StoreError)
+        assert len(chat.view().shown) == 2  # read from a log that has no more yet
+        monkeypatch.setattr(store, "submit", submit)
+        released.set()
+        assert message.result(WAIT) == chat.conversation_id
+    assert chat.ended().text == "Two"
+    assert chat.recorder.vote("ann", chat.nonce(), chat.conversation_id, answer.id, 1).result(WAIT).event_ids
+
+
+def _as_sent(stored: list[StoredEvent], new: list[NewEvent]) -> list[StoredEvent]:
+    """As a store answers in which nothing had failed before."""
+    return [replace(one, seq=sent.seq) for one, sent in zip(stored, new, strict=True)]
 
 
 def test_a_message_that_was_stored_since_it_was_looked_for_is_not_in_its_own_way(

@@ -82,10 +82,11 @@ def read(path: Path) -> list[tuple[Made, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How the log stands to a record; all but the first and the last should be 0.
+    """How the log stands to a record; what is lost, doubled, out of order or strange should be 0.
 
     ``strange`` counts what is in the log and was never made, was made otherwise, or was refused; ``unended`` answers
-    that were begun and never ended; ``open`` gestures of which the annotator has heard nothing.
+    that were begun and never ended, which count as failed: where a commit's outcome never arrived, nobody writes them;
+    ``open`` gestures of which the annotator has heard nothing.
     """
 
     acknowledged: int
@@ -98,7 +99,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        return self.lost == self.doubled == self.out_of_order == self.strange == self.unended == 0
+        return self.lost == self.doubled == self.out_of_order == self.strange == 0
 
     def __str__(self) -> str:
         return (
