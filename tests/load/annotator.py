@@ -102,6 +102,7 @@ class Annotator:
         self._load_wanted = asyncio.Event()
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._streaming = asyncio.Lock()
         self._away: float | None = None
         self._answered_at = 0.0
         self._facts_due = False
@@ -391,7 +392,18 @@ class Annotator:
     async def _watch(
         self, browser: Browser, source: str, claims: Mapping[str, Any], heard: asyncio.Event
     ) -> Mapping[str, Any] | None:
-        """Run a Gradio event to its end. Returns what became of the gesture. Raises Lost."""
+        """Run a Gradio event to its end. Returns what became of the gesture. Raises Lost.
+
+        One at a time: a session has one stream, and what is meant for one event must not be read by another.
+        """
+        async with self._streaming:
+            if browser is not self.browser:
+                raise Lost("the page has been loaded anew")
+            return await self._watched(browser, source, claims, heard)
+
+    async def _watched(
+        self, browser: Browser, source: str, claims: Mapping[str, Any], heard: asyncio.Event
+    ) -> Mapping[str, Any] | None:
         session = self._session
         body = {"data": [claims, None], "event_data": None, "fn_index": self._handlers[source], "session_hash": session}
         joined = await browser.ask("POST", "/gradio_api/queue/join?", body, seconds=PATIENCE_SECONDS)
