@@ -83,6 +83,7 @@ class Cut:
             pass  # broken, on purpose
         finally:
             self._tasks.discard(task)
+            writer.close()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flowing.wait()

@@ -86,6 +86,23 @@ def test_a_new_connection_without_a_whole_answer_is_a_loss(answer: bytes | float
     browse(Server(answer), work)
 
 
+def test_a_closed_browser_asks_nothing_more() -> None:
+    server = Server(OK, 1.0, OK)
+
+    async def work(browser: Browser) -> None:
+        await browser.ask("GET", "/")
+        asked = asyncio.create_task(browser.ask("GET", "/"))
+        await asyncio.sleep(0.1)
+        browser.close()
+        with pytest.raises(Lost):
+            await asked
+        with pytest.raises(Lost):
+            await browser.ask("GET", "/")
+
+    browse(server, work)
+    assert (len(server.heads), server.connections) == (2, 1)
+
+
 def test_messages_come_as_they_are_sent_and_a_stream_that_breaks_is_a_loss() -> None:
     events = b'data: {"n": 1}\n\ndata: {"n"', b": 2}\n\n: nothing\n\n"
     body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in events)

@@ -64,6 +64,7 @@ class Browser:
     port: int
     cookies: dict[str, str] = field(default_factory=dict)
     asked: int = 0
+    _closed: bool = False
     _idle: list[_Connection] = field(default_factory=list)
     _open: set[_Connection] = field(default_factory=set)
 
@@ -98,6 +99,8 @@ class Browser:
             raise Lost(f"{path}: {type(error).__name__} {error}") from error
 
     def close(self) -> None:
+        """What is under way is lost; nothing more is asked."""
+        self._closed = True
         for connection in self._open:
             connection.close()
         self._open.clear()
@@ -127,8 +130,13 @@ class Browser:
             self.cookies[name] = value
 
     async def _connected(self) -> _Connection:
+        if self._closed:
+            raise ConnectionAbortedError("this browser is closed")
         connection = _Connection(*await asyncio.open_connection("127.0.0.1", self.port, limit=LONGEST_HEAD))
         self._open.add(connection)
+        if self._closed:
+            self._drop(connection)
+            raise ConnectionAbortedError("this browser is closed")
         return connection
 
     def _request(self, method: str, path: str, body: object) -> bytes:
