@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from labeler.core.conversation import Conversation
 from labeler.core.events import ConversationStarted, Event, NewEvent, Payload
@@ -45,6 +45,14 @@ class _Open:
     lock: threading.RLock = field(default_factory=threading.RLock)
     conversation: Conversation | None = None
     pending: int = 0
+
+
+class _UnderWay(NamedTuple):
+    """What was submitted and is not answered yet, and the fold that it was decided on and is taken into."""
+
+    entry: _Open
+    conversation: Conversation
+    events: Sequence[NewEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +108,14 @@ class Desk:
             yield conversation
 
     def at_hand(self, conversation_id: str) -> bool:
-        """Whether it is in memory, so that nobody waits for the store to read it."""
+        """Whether a conversation is in use, and nobody holds it now: a moment later that may have changed."""
         entry = self._open.get(conversation_id)
-        return entry is not None and entry.conversation is not None
+        if entry is None or not entry.lock.acquire(blocking=False):
+            return False
+        try:
+            return entry.conversation is not None
+        finally:
+            entry.lock.release()
 
     def owner_known(self, conversation_id: str) -> str:
         """Whose a conversation is, from memory if it is there. Raises NotFound: there is none."""
@@ -157,9 +170,10 @@ class Desk:
                 apply(conversation, event)
             entry.conversation = conversation
             entry.pending += 1
+            under_way = _UnderWay(entry, conversation, events)
             submitted = self._store.submit(events)
         once = replace(gesture, tries=1)
-        submitted.add_done_callback(lambda done: self._settle(once, entry, events, done, outcome))
+        submitted.add_done_callback(lambda done: self._settle(once, under_way, done, outcome))
 
     def append(self, gesture: Gesture) -> Future[list[Event]]:
         """Decide and submit. The future resolves after the durable commit, to nothing if nothing changed."""
@@ -204,9 +218,10 @@ class Desk:
                 for event in events:
                     apply(conversation, event)
                 entry.pending += 1
+                under_way = _UnderWay(entry, conversation, events)
                 submitted = self._store.submit(events)
         if payloads:
-            submitted.add_done_callback(lambda done: self._settle(gesture, entry, events, done, outcome))
+            submitted.add_done_callback(lambda done: self._settle(gesture, under_way, done, outcome))
         else:
             outcome.set_result([])
 
@@ -220,19 +235,15 @@ class Desk:
             raise
         return None if not payloads and self._stale(entry) else payloads
 
-    def _settle(
-        self,
-        gesture: Gesture,
-        entry: _Open,
-        events: Sequence[NewEvent],
-        done: Future[list[Event]],
-        outcome: Sink,
-    ) -> None:
+    def _settle(self, gesture: Gesture, under_way: _UnderWay, done: Future[list[Event]], outcome: Sink) -> None:
         error = done.exception()
         stored = [] if error else done.result()
+        entry, decided_on, events = under_way
+        as_sent = [(one.event_id, one.seq) for one in stored] == [(one.event_id, one.seq) for one in events]
         with entry.lock:
             entry.pending -= 1
-            if [(event.event_id, event.seq) for event in stored] != [(event.event_id, event.seq) for event in events]:
+            # Another fold was read while the commit was under way, because one before it failed: it may lack these.
+            if not as_sent or entry.conversation is not decided_on:
                 entry.conversation = None
         if error is None:
             outcome.set_result(stored)

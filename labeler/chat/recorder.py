@@ -34,6 +34,10 @@ class Recorder:
     def __init__(self, writing: Writing) -> None:
         self.writing = writing
 
+    def at_hand(self, annotator_id: str, conversation_id: str) -> bool:
+        """Whether a gesture there can be decided at once, with nothing read before and nobody waited for."""
+        return self.writing.at_hand(annotator_id, conversation_id)
+
     # ── what is shown ──
 
     def view(self, annotator_id: str, conversation_id: str) -> View:

@@ -25,7 +25,7 @@ from labeler.core import gestures
 from labeler.core.conversation import Conversation
 from labeler.core.events import Event, Payload, ReplyFinished, ReplyStarted
 from labeler.core.text import chat_messages
-from labeler.errors import ConsentNeeded, GestureRefused, NotFound, SeqConflict
+from labeler.errors import ConsentNeeded, GestureRefused, NotFound, SeqConflict, StoreError
 from labeler.ids import event_id, new_id, text_sha256
 from labeler.models import ChatModel, Sampling
 from labeler.store import Store
@@ -36,6 +36,7 @@ from labeler.study import Study
 NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 MAX_COMMENT = 2_000
 BUSY = "An answer is still being written. Press Stop first, or wait for its end."
+UNDER_WAY = "This is on its way to the log already, and has not arrived. Wait some seconds, then try again."
 OTHER_PAGE = "That conversation belongs to another page."
 NOT_STOPPED = "The server that writes this answer has not stopped it yet. Wait some seconds, then try again."
 STOP_SECONDS = 5.0
@@ -90,6 +91,7 @@ class Writing:
         self.desk = Desk(store, clock)
         self.consents = Consents(study.consent, store, clock)
         self.replies = Replies(self._let_go)
+        self._turning: dict[str, str] = {}
         self.replicas = Replicas(store, self.replies, self._end_lost)
 
     def close(self) -> None:
@@ -130,6 +132,10 @@ class Writing:
         self.consents.renew(study.consent)
 
     # ── checks ──
+
+    def at_hand(self, annotator_id: str, conversation_id: str) -> bool:
+        """Whether consent and conversation are known without a look into the log."""
+        return self.consents.at_hand(annotator_id) and self.desk.at_hand(conversation_id)
 
     def check(self, annotator_id: str, nonce: str) -> None:
         check_nonce(nonce)
@@ -192,7 +198,7 @@ class Writing:
 
     def begin(self, conversation: Conversation, annotator_id: str, nonce: str, payloads: Sequence[Payload]) -> None:
         """Store the first events of a conversation, and let the models write."""
-        with self._turned(conversation.id):
+        with self._turned(conversation.id, event_id(annotator_id, nonce, 0)):
             stored = self.store.append(self.desk.new_events(conversation, annotator_id, nonce, payloads))
             self._start_replies(stored)
 
@@ -207,10 +213,15 @@ class Writing:
         roomy = self._with_room(decide)
         with self.desk.owned(annotator_id, claim.conversation_id):
             pass  # nobody holds up what is somebody else's
-        with self._turned(claim.conversation_id):
-            # Decided again, it still sees whether the tip has moved: what came first, or failed, may have been a vote.
-            gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked)
-            self._start_replies(self.desk.append(gesture).result())
+        try:
+            with self._turned(claim.conversation_id, event_id(annotator_id, claim.nonce, 0)):
+                # Decided again, it still sees whether the tip has moved: what came first or failed may have been a vote.
+                gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked)
+                self._start_replies(self.desk.append(gesture).result())
+        except (GestureRefused, SeqConflict):
+            if not self.repeated(annotator_id, claim):
+                raise
+            # Delivered before, and stored since this one was begun: it was in nobody's way but its own.
 
     def stop(self, conversation_id: str) -> None:
         """End running answers with the texts so far, wherever they are written. Nothing runs: nothing happens.
@@ -248,14 +259,22 @@ class Writing:
             return bool(_unfinished(conversation))
 
     @contextmanager
-    def _turned(self, conversation_id: str) -> Iterator[None]:
-        """Hold a conversation, here and among replicas, while a turn is stored and its replies start."""
+    def _turned(self, conversation_id: str, turn: str) -> Iterator[None]:
+        """Hold a conversation, here and among replicas, while a turn is stored and its replies start.
+
+        ``turn`` is the id of its first event. What is refused must not be stored later: a turn that is delivered again
+        while it is under way, here or elsewhere, fails in a way that asks for another try.
+        """
         with self.replies.announced(conversation_id) as free:
-            if not free or not self._taken(conversation_id):
-                raise GestureRefused(BUSY)
+            if not free:
+                raise StoreError(UNDER_WAY) if self._turning.get(conversation_id) == turn else GestureRefused(BUSY)
+            self._turning[conversation_id] = turn
             try:
+                if not self._taken(conversation_id):
+                    raise GestureRefused(BUSY) if self._answered_now(conversation_id) else StoreError(UNDER_WAY)
                 yield
             finally:
+                del self._turning[conversation_id]
                 if not self.replies.of(conversation_id):
                     self.replicas.let_go(conversation_id)
 

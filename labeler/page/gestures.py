@@ -51,7 +51,7 @@ class Gestures:
     recorder: Recorder
     comparer: Comparer | None
     reviewer: Reviewer | None
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "review"))
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "gesture"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH:
@@ -75,13 +75,21 @@ class Gestures:
         try:
             posted = parse_posted(body)
             note_conversation(scope, posted.conversation)
-            receipt = await asyncio.wrap_future(self._record(visitor, posted))
+            receipt = await asyncio.wrap_future(await self._recorded(visitor, posted))
         except LabelerError as error:
             return status_of(error), {"error": str(error)}
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again
             _LOG.exception("a posted gesture failed")
             return 503, {"error": BROKEN}
         return 200, {"position": receipt.position, "stored": len(receipt.event_ids)}
+
+    async def _recorded(self, visitor: Visitor, posted: Posted) -> Future[Receipt]:
+        """Begun here and now, which is quickest, if nothing has to be read first: a database that is slow or hangs must
+        not keep those waiting who ask for something else."""
+        if isinstance(posted, ReviewGesture) or self.recorder.at_hand(visitor.annotator_id, posted.conversation):
+            return self._record(visitor, posted)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._record, visitor, posted)
 
     def _record(self, visitor: Visitor, posted: Posted) -> Future[Receipt]:
         annotator = visitor.annotator_id

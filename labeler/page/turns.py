@@ -107,6 +107,8 @@ class Turns:
         """What to show after a failure: the conversation the page was in, if it is theirs."""
         try:
             return self.screen.latest(visitor, turn)
+        except StoreError:
+            return turn.conversation or ""  # looked for until the log can be read
         except LabelerError:
             return ""
 
@@ -134,6 +136,10 @@ class Turns:
             consent = self.consent_needed(visitor.annotator_id)
             view, more = self.screen.look(visitor, "" if consent else conversation_id, pace)
             return Frame(self.boot_id, visitor.annotator_id, view, echo, consent), more
+        except StoreError as error:
+            # Looked for again; what has become of the gesture stands, whether its outcome can be shown now or not.
+            told = Echo(echo.nonce, echo.kind, ok=False, line=str(error)) if echo.kind == "open" else echo
+            return Frame(self.boot_id, visitor.annotator_id, None, told), True
         except LabelerError as error:
             told = Echo(echo.nonce, echo.kind, ok=False, line=str(error))
             return Frame(self.boot_id, visitor.annotator_id, None, told), False

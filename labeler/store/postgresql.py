@@ -37,6 +37,16 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# The same for the server: who vanished while writing keeps its locks, and keeps readers from all that was stored since,
+# until the server finds out. By itself it would wait for hours.
+SILENT_WRITER_SECONDS = 60
+_SILENCE = "idle_in_transaction_session_timeout"
+_SERVERS_PATIENCE = (
+    "tcp_keepalives_idle = 5",
+    "tcp_keepalives_interval = 2",
+    "tcp_keepalives_count = 3",
+    "tcp_user_timeout = 10000",
+)
 
 # Beginnings of SQLSTATE codes, and what to do. The first that fits is taken.
 ADVICE: tuple[tuple[str, str], ...] = (
@@ -49,6 +59,7 @@ ADVICE: tuple[tuple[str, str], ...] = (
     ("3D000", "the database server has no database of this name; make it with createdb"),
     ("3F", "there is no schema to make tables in; check the user's search_path"),
     ("42501", "the database user may not do this; make it the owner of the database"),
+    ("25P03", "this server was not heard of for too long in the middle of a transaction; try again"),
     ("25006", "the database is read-only; name the primary server, not a standby"),
     ("57P", "the database server is stopping or starting; it is tried again"),
     ("XX001", "the database is damaged; restore a backup"),
@@ -61,10 +72,10 @@ REFUSALS: tuple[tuple[str, str], ...] = (
     ("no password supplied", "28"),
     ("pg_hba.conf", "28"),
     ("role ", "28"),
+    ("the database system is", "57P"),  # before those in which there is a database, too
     ("database ", "3D000"),
     ("too many clients", "53300"),
     ("connection slots", "53300"),
-    ("the database system is", "57P"),
 )
 UNREACHABLE = "the database server cannot be reached; check that it runs and that the address is right"
 CONTENTION = ("40001", "40P01")
@@ -87,6 +98,9 @@ class PostgreSQLDatabase(Database):
         self._writes = self._engine("READ COMMITTED", WRITERS_KEPT)
         self._alone = self._engine("AUTOCOMMIT", 1)  # for what no transaction may be around
         event.listen(self._reads, "connect", _setting("default_transaction_read_only = on"))
+        for engine in (self._reads, self._writes, self._alone):
+            event.listen(engine, "connect", _setting(*_SERVERS_PATIENCE))
+        event.listen(self._writes, "connect", _setting(f"{_SILENCE} = {int(SILENT_WRITER_SECONDS * 1000)}"))
         for engine in (self._writes, self._alone):
             event.listen(engine, "connect", _setting("synchronous_commit = on"))
             event.listen(engine, "connect", _setting(f"lock_timeout = {max(1, int(busy_seconds * 1000))}"))
@@ -129,6 +143,7 @@ class PostgreSQLDatabase(Database):
 
     def halt_appends(self, connection: Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE events IN EXCLUSIVE MODE")
+        connection.exec_driver_sql(f"SET LOCAL {_SILENCE} = 0")  # takes the time it needs
 
     def scrub(self) -> str | None:
         """Vacuum what was overwritten, when nobody can see it any more."""
@@ -205,10 +220,10 @@ def _normal(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def _setting(words: str) -> Any:
+def _setting(*words: str) -> Any:
     def on_connect(connection: Any, record: object) -> None:
         before, connection.autocommit = connection.autocommit, True
-        connection.execute(f"SET {words}")
+        connection.execute("; ".join(f"SET {one}" for one in words))
         connection.autocommit = before
 
     return on_connect

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -426,6 +427,109 @@ def consenting(server: ModelServer, store: Store, tmp_path: Path) -> Chat:
     study = study_for(server, consent={"version": "1", "text": "We keep what you write."})
     with open_models(study.models, {}) as models:
         return Chat(Recorder(Writing(study, store, models, clock=utc_now)), store)
+
+
+def sent(chat: Chat, text: str) -> int:
+    """How often a message is in the log."""
+    return sum(isinstance(one.payload, MessageSent) and one.payload.content == text for one in chat.events())
+
+
+def test_a_message_that_comes_again_while_it_is_being_stored_is_not_refused(
+    chat: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.ask("say: One")
+    claim, submit, released, waiting = chat.claim(), store.submit, Event(), Event()
+
+    def slowly(new: list[NewEvent]) -> Future[list[StoredEvent]]:
+        waiting.set()
+        return elsewhere.submit(lambda: submit(new).result() if released.wait(WAIT) else [])
+
+    with ThreadPoolExecutor(2) as elsewhere:
+        monkeypatch.setattr(store, "submit", slowly)
+        first = elsewhere.submit(chat.recorder.send, "ann", claim, "say: Two")
+        assert waiting.wait(WAIT)
+        with pytest.raises(StoreError, match="on its way") as again:
+            chat.recorder.send("ann", claim, "say: Two")
+        assert not isinstance(again.value, SeqConflict)  # else it would count as refused
+        with pytest.raises(GestureRefused, match="still being written"):
+            chat.recorder.send("ann", Claim(claim.conversation_id, claim.turn_seq, chat.nonce()), "say: Another")
+        released.set()
+        assert first.result(WAIT) == chat.conversation_id
+        monkeypatch.undo()
+    assert chat.recorder.send("ann", claim, "say: Two") == chat.conversation_id
+    assert chat.ended().text == "Two"
+    assert sent(chat, "say: Two") == 1
+
+
+def test_what_was_read_while_a_commit_was_under_way_is_read_anew_after_it(
+    chat: Chat, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vote fails, its fold is dropped, and a page reads another one before the message behind it is stored."""
+    answer = chat.ask("say: One")
+    claim, submit, released = chat.claim(), store.submit, Event()
+    sent: list[str] = []
+
+    def in_trouble(new: list[NewEvent]) -> Future[list[StoredEvent]]:
+        sent.append(new[0].payload.kind)
+        if new[0].payload.kind == "vote_cast":
+            return elsewhere.submit(fail)
+        behind = [replace(one, seq=one.seq - 1) for one in new] if "vote_cast" in sent else new
+        return elsewhere.submit(lambda: _as_sent(submit(behind).result(), new) if released.wait(WAIT) else [])
+
+    def fail() -> list[StoredEvent]:
+        assert voted.wait(WAIT)
+        raise StoreError("the database is away")
+
+    voted = Event()
+    with ThreadPoolExecutor(3) as elsewhere:
+        monkeypatch.setattr(store, "submit", in_trouble)
+        vote = chat.recorder.vote("ann", chat.nonce(), chat.conversation_id, answer.id, 1)
+        message = elsewhere.submit(chat.recorder.send, "ann", claim, "say: Two")
+        eventually(lambda: "message_sent" in sent)
+        voted.set()
+        assert isinstance(vote.exception(WAIT), StoreError)
+        assert len(chat.view().shown) == 2  # read from a log that has no more yet
+        monkeypatch.setattr(store, "submit", submit)
+        released.set()
+        assert message.result(WAIT) == chat.conversation_id
+    assert chat.ended().text == "Two"
+    assert chat.recorder.vote("ann", chat.nonce(), chat.conversation_id, answer.id, 1).result(WAIT).event_ids
+
+
+def _as_sent(stored: list[StoredEvent], new: list[NewEvent]) -> list[StoredEvent]:
+    """As a store answers in which nothing had failed before."""
+    return [replace(one, seq=sent.seq) for one, sent in zip(stored, new, strict=True)]
+
+
+def test_a_message_that_was_stored_since_it_was_looked_for_is_not_in_its_own_way(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.ask("say: One")
+    claim, writing = chat.claim(), chat.recorder.writing
+    chat.recorder.send("ann", claim, "say: Two")
+    chat.ended()
+    found = iter(["", writing.repeated("ann", claim)])
+    monkeypatch.setattr(writing, "repeated", lambda annotator_id, claim: next(found))
+    assert chat.recorder.send("ann", claim, "say: Two") == chat.conversation_id
+    assert sent(chat, "say: Two") == 1
+
+
+def test_what_is_in_use_is_at_hand_unless_somebody_holds_it(chat: Chat) -> None:
+    chat.ask("say: Hello")
+    recorder, here = chat.recorder, chat.conversation_id
+    assert recorder.at_hand("ann", here)
+    assert not recorder.at_hand("ann", "never heard of")
+    with ThreadPoolExecutor(1) as elsewhere, recorder.writing.desk.owned("ann", here):
+        assert not elsewhere.submit(recorder.at_hand, "ann", here).result(WAIT)
+    assert not Recorder(Writing(recorder.writing.study, chat.store, {}, clock=utc_now)).at_hand("ann", here)
+
+
+def test_a_gesture_is_at_hand_as_long_as_consent_is_remembered(consenting: Chat) -> None:
+    consenting.recorder.give_consent("ann", consenting.nonce(), "1")
+    consenting.ask("say: Hello")
+    assert consenting.recorder.at_hand("ann", consenting.conversation_id)
+    consenting.recorder.withdraw_consent("ann", consenting.nonce())
+    assert not consenting.recorder.at_hand("ann", consenting.conversation_id)
 
 
 def test_nothing_is_collected_before_consent(consenting: Chat, store: Store) -> None:

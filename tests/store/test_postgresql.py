@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from labeler.errors import StoreError
-from labeler.store import Store
+from labeler.store import Store, postgresql
+from labeler.store.positions import append_rows
+from labeler.store.rows import drafts_of
 from tests.postgres_server import QUICK, PostgresServer
 from tests.store.conftest import Place
 from tests.store.made import held, ids, log_of, made, votes
@@ -148,6 +153,66 @@ def test_a_server_that_goes_away_is_told_and_comes_back_with_all_that_was_acknow
         server.start()
         store.append(votes("after", 2))
         assert ids(log_of(store)) == ["before-1", "before-2", "before-3", "after-1", "after-2"]
+
+
+@pytest.mark.parametrize("doing", ["starting up", "shutting down", "in recovery mode"])
+def test_a_server_that_is_not_ready_is_not_taken_for_one_without_the_database(place: Place, doing: str) -> None:
+    said = f'connection failed: connection to server at "127.0.0.1" failed: FATAL:  the database system is {doing}'
+    with place.open() as store:
+        assert "is stopping or starting" in store.database.advice(psycopg.OperationalError(said))
+
+
+def test_who_vanishes_in_the_middle_of_a_transaction_keeps_nothing_from_others_for_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "SILENT_WRITER_SECONDS", 0.5)
+    with place.open() as gone, place.open() as other:
+        with pytest.raises(StoreError, match="was not heard of"), gone.database.appending() as connection:
+            _vanish_until(connection, other, "e1")
+        assert ids(log_of(gone)) == ["e1"]
+
+
+def _vanish_until(connection: Connection, other: Store, event_id: str) -> None:
+    """Begin to write, and say no more until somebody else has stored an event and can see it."""
+    append_rows(connection, drafts_of([made("lost", "c1")]))
+    assert ids(other.append([made(event_id, "c1")])) == [event_id]  # waits for who began before
+    deadline = time.monotonic() + 20
+    while ids(log_of(other)) != [event_id]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    connection.exec_driver_sql("SELECT 1")
+
+
+def test_who_halts_appends_on_purpose_takes_the_time_it_needs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "SILENT_WRITER_SECONDS", 0.2)
+    with place.open() as store, store.database.writing() as connection:
+        store.database.halt_appends(connection)
+        time.sleep(0.6)
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+def test_who_only_reads_takes_the_time_it_needs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "SILENT_WRITER_SECONDS", 0.2)
+    with place.open() as store, store.database.snapshot() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        time.sleep(0.6)
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+def test_a_server_looks_whether_who_connected_is_still_there(store: Store) -> None:
+    database = store.database
+    for kind in (database.reading, database.appending, database.writing):
+        with kind() as connection:
+            found = [
+                connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+                for name in (
+                    "tcp_keepalives_idle",
+                    "tcp_keepalives_interval",
+                    "tcp_keepalives_count",
+                    "tcp_user_timeout",
+                )
+            ]
+            assert found == ["5", "2", "3", "10000"]
 
 
 def test_what_is_erased_is_vacuumed_when_nobody_can_see_it_any_more(store: Store) -> None:
