@@ -215,7 +215,7 @@ class Writing:
             pass  # nobody holds up what is somebody else's
         try:
             with self._turned(claim.conversation_id, event_id(annotator_id, claim.nonce, 0)):
-                # Decided again, it still sees whether the tip has moved: what came first or failed may have been a vote.
+                # Decided again it still sees whether the tip has moved: what came first may have failed, or be a vote.
                 gesture = Gesture(annotator_id, claim.nonce, claim.conversation_id, checked)
                 self._start_replies(self.desk.append(gesture).result())
         except (GestureRefused, SeqConflict):
