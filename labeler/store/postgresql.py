@@ -39,7 +39,7 @@ _PATIENCE = {
 }
 # The same for the server: who vanished while writing keeps its locks, and keeps readers from all that was stored since,
 # until the server finds out. By itself it would wait for hours.
-SILENT_WRITER_SECONDS = 60
+SILENT_WRITER_SECONDS = 20
 _SILENCE = "idle_in_transaction_session_timeout"
 _SERVERS_PATIENCE = (
     "tcp_keepalives_idle = 5",
