@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from labeler.attached.order import prove_first, put_first
 from labeler.errors import AttachRefused, LabelerError
 from tests.attach.conftest import BLOCKS, INTERFACE, demo_of
 from tests.house import ROOT
+from tests.loops import run
 
 GESTURES = ("like", "retry", "undo", "edit", "clear")
 BEFORE = "import gradio as gr\nimport labeler\n"
@@ -31,7 +31,7 @@ def config_of(source: str) -> dict[str, Any]:
         config: dict[str, Any] = demo_of(source).get_config_file()
         return config
 
-    return asyncio.run(told())
+    return run(told())
 
 
 def first_at(config: dict[str, Any], event: str) -> list[str]:

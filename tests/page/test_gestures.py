@@ -14,6 +14,7 @@ from labeler.chat import Receipt
 from labeler.core.roles import Visitor
 from labeler.page.gestures import PATH, Gestures
 from labeler.page.recognition import VISITOR
+from tests.loops import run
 
 SECONDS = 20
 
@@ -42,7 +43,7 @@ async def vote(gestures: Gestures, conversation: str) -> int:
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return {"body": json.dumps(body).encode()}
+        return {"type": "http.request", "body": json.dumps(body).encode()}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -74,9 +75,13 @@ def test_a_vote_that_must_be_read_for_first_does_not_hold_up_the_others(recorder
         recorder.released.set()
         assert await slow == 200
 
-    asyncio.run(asyncio.wait_for(both(), SECONDS))
+    run(both(), SECONDS)
 
 
 def test_a_vote_that_needs_no_reading_is_begun_where_it_arrives(recorder: Recorder) -> None:
-    asyncio.run(vote(Gestures(nothing, recorder, None, None), "known"))  # type: ignore[arg-type]
-    assert recorder.threads["known"] == threading.get_ident()
+    async def one() -> int:
+        assert await vote(Gestures(nothing, recorder, None, None), "known") == 200  # type: ignore[arg-type]
+        return threading.get_ident()
+
+    loops = run(one(), SECONDS)
+    assert recorder.threads["known"] == loops

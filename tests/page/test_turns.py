@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +13,7 @@ from labeler.errors import LabelerError, NotFound, StoreError
 from labeler.page.recognition import VISITOR
 from labeler.page.render import Frame
 from labeler.page.turns import Tab, Turns
+from tests.loops import run
 
 AWAY = StoreError("the log is away")
 REQUEST: Any = SimpleNamespace(request=SimpleNamespace(scope={VISITOR: Visitor("ann", "annotator")}))
@@ -58,7 +58,7 @@ def shown(screen: Screen, claims: object) -> Iterator[tuple[bool, str, Any]]:
         async for _ in turns.act(claims, Tab(), REQUEST):
             pass
 
-    asyncio.run(asyncio.wait_for(watch(), 20))
+    run(watch(), 20)
     return iter((frame.echo.ok, frame.echo.line, frame.view) for frame in screen.frames)
 
 
