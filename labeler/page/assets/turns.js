@@ -127,7 +127,7 @@ function heard(facts) {
   const first = !page.ready;
   const before = page.view.conversation;
   setView(facts);
-  if (pending.has(facts.echo.nonce)) settle(facts.echo);
+  if (pending.has(facts.echo.nonce) || late(facts.echo)) settle(facts.echo);
   else if (!facts.echo.ok && !facts.echo.nonce) notice(facts.echo.line);
   writeHash(before);
   changed();
@@ -135,9 +135,12 @@ function heard(facts) {
   if (first) resume();
 }
 
+// An answer to what was given up already: it has arrived after all, or is refused for good.
+const late = (echo) => unsaved?.nonce === echo.nonce && !echo.again;
+
 // Once for each gesture, though every render of its watcher repeats the echo.
 function settle(echo) {
-  const { timer, ...made } = pending.get(echo.nonce);
+  const { timer, ...made } = pending.get(echo.nonce) ?? unsaved;
   clearTimeout(timer);
   pending.delete(echo.nonce);
   if (KEPT.includes(made.kind)) perTab.remove("turn");
