@@ -270,13 +270,17 @@ class Writing:
                 raise StoreError(UNDER_WAY) if self._turning.get(conversation_id) == turn else GestureRefused(BUSY)
             self._turning[conversation_id] = turn
             try:
+                # If the store does not say whether it was taken, a later beat lets go of it: whoever waits has waited
+                # long enough.
                 if not self._taken(conversation_id):
                     raise GestureRefused(BUSY) if self._answered_now(conversation_id) else StoreError(UNDER_WAY)
-                yield
+                try:
+                    yield
+                finally:
+                    if not self.replies.of(conversation_id):
+                        self.replicas.let_go(conversation_id)
             finally:
                 del self._turning[conversation_id]
-                if not self.replies.of(conversation_id):
-                    self.replicas.let_go(conversation_id)
 
     def draw_from(self, model: ChatModel, system_prompt: str | None) -> gestures.Draw:
         sampling = model.sampling(seed=self.chance.randrange(2**31))
