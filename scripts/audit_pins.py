@@ -22,7 +22,7 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("core", "local", "weights", "test", "check")  # what `scripts/setup check` installs
+PARTS = ("core", "local", "weights", "extras", "test", "check")  # what `scripts/setup check` installs
 UNPINNED = {"pip", "setuptools", "wheel", "labeler", "torch"}  # torch: see pyproject.toml
 HEADER = re.compile(r"\A# Written by scripts/lock from pyproject\.toml\.\n")
 PIN = re.compile(
