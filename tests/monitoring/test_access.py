@@ -14,9 +14,7 @@ from starlette.routing import Route
 from labeler.page.access import OTHER, WELL_FORMED, Notes, RouteNames, note_conversation, request_id_of
 from labeler.page.probe import Openness, Scraping
 
-NAMES = RouteNames(
-    [Route("/api/me", lambda: None), Route("/api/v1/conversations/{id}", lambda: None)], ["/", "/compare/"]
-)
+NAMES = RouteNames([Route("/api/me", lambda: None), Route("/page/{name}", lambda: None)], ["/", "/compare/"])
 
 
 def scope(*ids: bytes) -> dict[str, Any]:
@@ -47,7 +45,9 @@ def test_what_is_no_id_is_not_taken(bad: bytes) -> None:
         ("/", "/"),
         ("/compare/", "/compare/"),
         ("/api/me", "/api/me"),
-        ("/api/v1/conversations/0190-abc", "/api/v1/conversations/{id}"),
+        ("/api/v1/conversations/0190-abc", "/api/v1"),
+        ("/api/v1", "/api/v1"),
+        ("/api/v17", OTHER),
         ("/gradio_api/queue/join", "/gradio_api/queue/join"),
         ("/compare/gradio_api/queue/data", "/gradio_api/queue/data"),
         ("/gradio_api/heartbeat/s3cret", "/gradio_api/heartbeat"),
@@ -63,7 +63,7 @@ def test_a_path_is_called_by_its_pattern(path: str, name: str) -> None:
 
 @given(st.lists(st.text(alphabet="abc/._=%-", max_size=30), max_size=50))
 def test_no_client_can_make_names(paths: list[str]) -> None:
-    known = {"/", "/compare/", "/api/me", "/api/v1/conversations/{id}", "/assets", "/page", OTHER}
+    known = {"/", "/compare/", "/api/me", "/api/v1", "/assets", "/page", OTHER}
     assert {NAMES.name(f"/{path}") for path in paths} <= known
 
 

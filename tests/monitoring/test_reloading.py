@@ -172,7 +172,7 @@ def test_an_answer_that_is_being_written_goes_on_over_a_reload(served: Monitored
             {"kind": "send", "nonce": nonce, "conversation": None, "text": "say: Whole answer\ngate: held 1"},
             None,
         ],
-        "fn_index": visitor._handler(),
+        "fn_index": visitor.handler(),
         "session_hash": "s" * 12,
         "event_data": None,
     }

@@ -155,7 +155,10 @@ def test_a_replica_that_is_ended_hands_its_answer_over_as_stopped(
     chat = new_chat(replicas)
     chat.send("say: One two three\ngate: ended 2", wait=False)
     expect(chat.answers.last).to_contain_text("One two")
+    chat.page.evaluate("window.shownBefore = true")
     assert writer(replicas, chat.conversation_id()).terminate() == 0
+    chat.page.wait_for_function("!window.shownBefore", timeout=GOES_ON_MS)  # the page is another replica's now
+    chat.ready()
     expect(chat.answers.last).to_contain_text("Stopped", timeout=GOES_ON_MS)
     model.release("ended")
     chat.send("say: Four")

@@ -27,6 +27,7 @@ PARAMETERS: dict[str, Any] = {
     "position": 4,
     "seq": 1,
     "stream_id": "c1",
+    "stream_ids": ["c1", "c2"],
 }
 QUESTIONS = {
     name: question

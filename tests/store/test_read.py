@@ -44,6 +44,7 @@ def test_many_events_are_found_by_their_ids_whatever_their_number(store: Store) 
 def test_what_annotators_of_one_name_did_is_read_between_two_positions(store: Store) -> None:
     for number, annotator in enumerate(["a:1", "b:1", "a:2", "ab:1", "a_:1", "a%:1"]):
         store.append(votes(f"c{number}", 3, annotator=annotator))
+    assert store.position() == 19
     assert [event.position for event in store.given_by("a:", 0, 99, 99)] == [2, 3, 4, 8, 9, 10]
     assert [event.position for event in store.given_by("a:", 3, 9, 99)] == [4, 8, 9]
     assert [event.position for event in store.given_by("a:", 0, 99, 4)] == [2, 3, 4, 8]
