@@ -72,7 +72,9 @@ class Proxy:
             "-g",
             f"daemon off; {_USER}",
         ]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        # nginx takes a variable of this name for a list of sockets that it inherits.
+        environ = {name: value for name, value in os.environ.items() if name != "NGINX"}
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environ)
         deadline = time.monotonic() + START_SECONDS
         while not _listens(self.port):
             assert self._process.poll() is None, (self.folder / "error.log").read_text(encoding="utf-8")

@@ -17,9 +17,7 @@ from labeler.core.folding import replay
 from labeler.core.following import shown
 from tests.attach.conftest import BLOCKS, INTERFACE, App, Serve
 from tests.page.chat import PATIENCE_MS
-from tests.page.conftest import browser
-
-__all__ = ["browser"]
+from tests.page.conftest import chromium
 
 SLOW = """
 import time
@@ -101,6 +99,12 @@ class Shown:
         events = self.app.events()
         named = events[-1].conversation_id
         return [one.content for one in shown(replay(named, (e for e in events if e.conversation_id == named)))]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

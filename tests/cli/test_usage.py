@@ -155,7 +155,13 @@ def test_asking_for_help_imports_no_room(place: Path) -> None:
     rooms = "print(*sorted({'.'.join(name.split('.')[:2]) for name in sys.modules if name.startswith('labeler')}))"
     ask = f"import sys, labeler.cli as cli\ntry: cli.app(['push', '--help'])\nexcept SystemExit: {rooms}"
     ran = subprocess.run([sys.executable, "-c", ask], env=environment(), capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1].split() == ["labeler", "labeler.cli", "labeler.errors", "labeler.terminal"]
+    assert ran.stdout.splitlines()[-1].split() == [
+        "labeler",
+        "labeler.cli",
+        "labeler.errors",
+        "labeler.signals",
+        "labeler.terminal",
+    ]
 
 
 def wait_for(happened: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,21 @@ def own(mortal: Served) -> Served:
     return mortal
 
 
-# Playwright keeps an event loop running in this thread: no longer than the page's tests last.
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser. Playwright keeps an event loop running in this thread for as long: no longer than those tests last
+    that need one, since there can be no second one meanwhile."""
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or (DEBIANS if Path(DEBIANS).exists() else None)
-        chromium = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield chromium
-        chromium.close()
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

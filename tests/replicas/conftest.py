@@ -10,15 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
 from tests.model_server import ModelServer
 from tests.nginx import Proxy
 from tests.nursery import QuickServed
-from tests.page.conftest import browser, new_chat, study_of
+from tests.page.conftest import chromium, new_chat, study_of
 from tests.postgres_server import PostgresServer
 from tests.served import Served
 
-__all__ = ["browser", "new_chat"]
+__all__ = ["new_chat"]
 WAIT = 30.0
 
 
@@ -77,6 +78,12 @@ def eventually(true: Callable[[], bool], seconds: float = WAIT) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="package")
