@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 AGAIN_SECONDS = 60.0
 # With what the page needs before, serve ends within ten seconds.
-LAST_SECONDS = 8.0
+LAST_SECONDS = 7.0
 NICENESS = 10
 
 
