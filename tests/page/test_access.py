@@ -159,6 +159,7 @@ def test_focus_survives_buttons_that_are_disabled_and_lists_that_are_drawn_anew(
     keys = chat.page.keyboard
     chat.send("say: One")
     chat.button("New conversation").click()
+    expect(chat.answers).to_have_count(0)
     chat.box.fill("words: 300\npace: 30")
     chat.button("Send").focus()
     keys.press("Enter")

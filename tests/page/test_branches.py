@@ -169,6 +169,7 @@ def test_stop_keeps_what_was_written_and_says_so(shared: Served, chat: Chat) -> 
 def test_another_conversation_does_not_stop_an_answer(chat: Chat, model: ModelServer) -> None:
     chat.send("say: Short")
     chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
     chat.send("say: Slow answer of many words\ngate: away 2", wait=False)
     chat.conversations.filter(has_text="Short").click()
     chat.expect_answers("Short")

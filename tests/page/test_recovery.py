@@ -183,6 +183,7 @@ def test_a_second_tab_shows_where_the_first_one_is_and_goes_its_own_way(
     other = new_chat(shared, beside=chat)
     other.expect_answers("One")
     other.button("New conversation").click()
+    expect(other.messages).to_have_count(0)
     other.send("say: Elsewhere")
     chat.reload().expect_answers("One")
     other.reload().expect_answers("Elsewhere")

@@ -284,6 +284,7 @@ def test_a_vote_of_whoever_was_signed_out_meanwhile_is_kept_and_sent_after_signi
     fill(page, "ann", ANN)
     chat = Chat(page, closed.address).ready()
     chat.button("New conversation").click()
+    expect(chat.messages).to_have_count(0)
     chat.send("say: Hello again")
     page.route("**/api/alive", lambda route: route.abort())  # the pulse must not be quicker than the vote
     context.clear_cookies()
