@@ -65,6 +65,7 @@ class Shown:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def send(self, text: str) -> None:
+        self.pause()
         self.box.fill(text)
         self.box.press("Enter")
 
@@ -75,6 +76,10 @@ class Shown:
         self.button("Edit").nth(place).click()
         self.page.get_by_role("log").get_by_role("textbox").fill(text)
         self.button("Submit").first.click()
+
+    def pause(self) -> None:
+        """As long as a person takes between two gestures: the app's own listeners have had their say by then."""
+        self.page.wait_for_timeout(1500)
 
     # ── the log ──
 
