@@ -119,17 +119,17 @@ class Desk:
 
     def owner_known(self, conversation_id: str) -> str:
         """Whose a conversation is, from memory if it is there. Raises NotFound: there is none."""
-        entry = self._entry(conversation_id)
-        with entry.lock:
-            if entry.conversation is None:
-                entry.conversation = self._read(conversation_id)
-            if entry.conversation is None:
-                raise NotFound("That conversation is not here, or not yours. Reload the page.")
-            return entry.conversation.annotator_id
+        owner = self._owner(conversation_id)
+        if owner is None:
+            raise NotFound("That conversation is not here, or not yours. Reload the page.")
+        return owner
 
     def owner(self, conversation_id: str) -> str | None:
         """Whose a conversation is, as the log says now; None if it is not there."""
         self.look_again(conversation_id)
+        return self._owner(conversation_id)
+
+    def _owner(self, conversation_id: str) -> str | None:
         entry = self._entry(conversation_id)
         with entry.lock:
             conversation = entry.conversation = entry.conversation or self._read(conversation_id)
