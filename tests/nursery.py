@@ -81,7 +81,17 @@ class Child:
 
 
 class QuickServed(Served):
-    """A served study whose server begins at once."""
+    """A served study whose server begins at once; on the database with this URL, if one is given."""
+
+    def __init__(
+        self, directory: Path, study: dict[str, object], *options: str, port: int = 0, url: str | None = None
+    ) -> None:
+        super().__init__(directory, study, *options, port=port)
+        self._url = url
+
+    @property
+    def database(self) -> str:
+        return self._url or super().database
 
     def _launched(self, command: Sequence[str]) -> Process:
         return Child(command, self.directory, self._environ())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from labeler.core.roles import Visitor
 from labeler.durations import later
+from labeler.errors import StoreError
 from labeler.signing import Signer
 from labeler.store import Store
 from labeler.store.accounts import Account, account_of, end_session, session_ended
@@ -18,6 +19,8 @@ from labeler.store.accounts import Account, account_of, end_session, session_end
 LIFETIME_SECONDS = 14 * 24 * 3600
 RENEW_SECONDS = 24 * 3600
 TRUSTED_SECONDS = 2.0  # how long another process's word (disabled, reset, another role) may take to be heard
+# While the accounts cannot be read, for so long the last that was heard of a session counts. Nothing can be stored then.
+UNREAD_SECONDS = 600.0
 KEPT = 20_000
 
 
@@ -29,6 +32,15 @@ class Session:
     epoch: int
     id: str
     expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the accounts said of a token: when, and until when nobody asks again. In monotonic seconds."""
+
+    visitor: Visitor
+    at: float
+    trusted: float
 
 
 class Sessions:
@@ -52,7 +64,7 @@ class Sessions:
         self._clock = clock
         self._monotonic = monotonic
         self._signer = Signer(key, f"session\0{store.source_id}\0")
-        self._known: OrderedDict[str, tuple[float, Visitor]] = OrderedDict()
+        self._known: OrderedDict[str, _Heard] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, account: Account) -> str:
@@ -66,24 +78,39 @@ class Sessions:
             return None
         return self._token(session.annotator_id, session.epoch, session.id)
 
+    def at_hand(self, token: str) -> Visitor | None:
+        """As ``visitor``, from memory; None: the accounts have to be read."""
+        heard = self._known.get(token)
+        return heard.visitor if heard is not None and heard.trusted > self._monotonic() else None
+
     def visitor(self, token: str) -> Visitor | None:
         """Who a token stands for, or None: it is forged, over, or its account is disabled or was reset.
 
         Raises:
-            StoreError: the accounts cannot be read.
+            StoreError: the accounts cannot be read, and have not been for long, or nothing was heard of this session.
         """
-        known = self._known.get(token)
-        if known is not None and known[0] > self._monotonic():
-            return known[1]
-        session = self._read(token)
-        if session is None or session_ended(self._store, session.id):
+        visitor = self.at_hand(token)
+        session = self._read(token) if visitor is None else None
+        if session is None:
+            return visitor
+        try:
+            visitor = self._looked_up(session)
+        except StoreError:
+            heard = self._known.get(token)
+            if heard is None or heard.at + UNREAD_SECONDS < self._monotonic():
+                raise
+            self._keep(token, heard.visitor, heard.at)
+            return heard.visitor
+        self._keep(token, visitor, self._monotonic())
+        return visitor
+
+    def _looked_up(self, session: Session) -> Visitor | None:
+        if session_ended(self._store, session.id):
             return None
         account = account_of(self._store, session.annotator_id)
         if account is None or account.disabled or account.epoch != session.epoch:
             return None
-        visitor = Visitor(account.annotator_id, account.role, account.name)
-        self._keep(token, visitor)
-        return visitor
+        return Visitor(account.annotator_id, account.role, account.name)
 
     def end(self, token: str) -> None:
         """Sign out: the token is good for nothing from now on, wherever it was copied to."""
@@ -96,9 +123,12 @@ class Sessions:
             for key in [key for key in self._known if session and key.split(".")[2] == session.id]:
                 del self._known[key]
 
-    def _keep(self, token: str, visitor: Visitor) -> None:
+    def _keep(self, token: str, visitor: Visitor | None, at: float) -> None:
         with self._lock:
-            self._known[token] = (self._monotonic() + TRUSTED_SECONDS, visitor)
+            if visitor is None:
+                self._known.pop(token, None)
+                return
+            self._known[token] = _Heard(visitor, at, trusted=self._monotonic() + TRUSTED_SECONDS)
             self._known.move_to_end(token)
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from labeler.core.roles import Visitor
 from labeler.page.assets import packed
 from labeler.page.pages import Page
-from labeler.page.recognition import VISITOR, Recognizer
+from labeler.page.recognition import VISITOR, Recognizer, visitor_in
 from labeler.page.shield import CSP
 
 MARK = b"<head>"
@@ -51,7 +51,7 @@ class Document:
         if page is None or scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
-        visitor, cookie = self.recognizer.welcome(scope)
+        visitor, cookie = self.recognizer.welcome(scope, visitor_in(scope))
         reply = _Reply(page, visitor, cookie)
         start: Message = {}
         parts: list[bytes] = []

@@ -17,15 +17,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labeler.page.entrance import notice_page
 from labeler.page.pages import Page, open_to
-from labeler.page.recognition import Recognizer, visitor_in
+from labeler.page.recognition import Recognizer, untold_in, visitor_in
 
 SIGN_IN = "/sign-in"
 # What whoever is not signed in may reach: how to sign in, and whether the server lives.
 OPEN = re.compile(
     r"/(sign-in(/huggingface)?|sign-out|healthz|metrics|api/alive|oauth/huggingface/(login|callback)|page/[^/]+/[^/]+)"
 )
+PULSE = "/api/alive"
+RETRY = {"Retry-After": "2"}
 NOT_SIGNED_IN = "You are not signed in. Load the page again."
 NOT_VOUCHED = "The way here is through your organisation's own sign-in; it did not say who you are."
+UNTOLD = "The database cannot be read just now, so nobody can tell who you are. Nothing is lost; try again in a moment."
 OTHER_ROLE = "This page is not for your account's role. Ask whoever runs the study."
 
 
@@ -49,6 +52,8 @@ class Gate:
     def _answer(self, scope: Scope) -> Response | None:
         path: str = scope["path"]
         visitor = visitor_in(scope)
+        if untold_in(scope) and (path == PULSE or not OPEN.fullmatch(path)):
+            return self._untold(path)
         if scope["method"] in ("GET", "HEAD"):
             if any(page.path == f"{path}/" for page in self.pages):
                 return RedirectResponse(f"{path.rpartition('/')[2]}/{_query(scope)}", 307)
@@ -61,6 +66,13 @@ class Gate:
         if below is not None and visitor is not None and visitor.role not in below.roles:
             return JSONResponse({"error": OTHER_ROLE}, 403)
         return None
+
+    def _untold(self, path: str) -> Response:
+        """Not the page to sign in on: whoever is signed in stays it."""
+        page = next((page for page in self.pages if page.path == path), None)
+        if page is None and path != "/":
+            return JSONResponse({"error": UNTOLD}, 503, RETRY)
+        return notice_page(UNTOLD, 503, (page.up if page else "") + self.base)
 
     def _document(self, scope: Scope, page: Page | None) -> Response | None:
         """What stands in the way of showing a page; at the root there may be none."""

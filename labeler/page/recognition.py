@@ -10,9 +10,11 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labeler.accounts import Accounts, Sessions
@@ -23,6 +25,9 @@ from labeler.page.access import note_visitor
 from labeler.page.identity import Identity, cookie, cookie_in
 
 VISITOR = "labeler.visitor"
+UNTOLD = "labeler.untold"
+# Who sends a request is looked up by so many threads of its own: a database that hangs must take no others with it.
+LOOK_UPS = 8
 _LOG = logging.getLogger(__name__)
 
 
@@ -37,11 +42,14 @@ class Recognizer(Protocol):
     def sign_in(self) -> bool:
         """Whether whoever is not recognised can sign in on a page of ours."""
 
+    def at_hand(self, scope: Scope) -> bool:
+        """Whether ``visitor`` needs not ask the database."""
+
     def visitor(self, scope: Scope) -> Visitor | None:
         """Who sends this request, or None."""
 
-    def welcome(self, scope: Scope) -> tuple[Visitor | None, bytes | None]:
-        """Who opens a page, and the cookie to give them with it, if any."""
+    def welcome(self, scope: Scope, visitor: Visitor | None) -> tuple[Visitor | None, bytes | None]:
+        """Who opens a page, if it was this one who asked for it, and the cookie to give them with it, if any."""
 
     def former(self, scope: Scope) -> str | None:
         """The annotator that this browser was when nobody had to sign in, if it was one."""
@@ -55,12 +63,15 @@ class Browsers:
     anybody: Role
     sign_in: bool = False
 
+    def at_hand(self, scope: Scope) -> bool:
+        return True
+
     def visitor(self, scope: Scope) -> Visitor | None:
         annotator_id = self.identity.annotator_in(cookies_of(scope))
         return None if annotator_id is None else Visitor(annotator_id, self.anybody)
 
-    def welcome(self, scope: Scope) -> tuple[Visitor | None, bytes | None]:
-        visitor = self.visitor(scope) or Visitor(self.identity.newcomer(), self.anybody)
+    def welcome(self, scope: Scope, visitor: Visitor | None) -> tuple[Visitor | None, bytes | None]:
+        visitor = visitor or Visitor(self.identity.newcomer(), self.anybody)
         return visitor, self.identity.set_cookie(visitor.annotator_id, scheme=scope["scheme"]).encode()
 
     def former(self, scope: Scope) -> str | None:
@@ -77,14 +88,18 @@ class SignedIn:
     anybody: Role | None = None
     sign_in: bool = True
 
+    def at_hand(self, scope: Scope) -> bool:
+        token = self.token(scope)
+        return token is None or self.sessions.at_hand(token) is not None
+
     def visitor(self, scope: Scope) -> Visitor | None:
         token = self.token(scope)
         return None if token is None else self.sessions.visitor(token)
 
-    def welcome(self, scope: Scope) -> tuple[Visitor | None, bytes | None]:
+    def welcome(self, scope: Scope, visitor: Visitor | None) -> tuple[Visitor | None, bytes | None]:
         token = self.token(scope)
         renewed = None if token is None else self.sessions.renewed(token)
-        return self.visitor(scope), None if renewed is None else session_cookie(self.cookie_name, renewed, scope)
+        return visitor, None if renewed is None else session_cookie(self.cookie_name, renewed, scope)
 
     def former(self, scope: Scope) -> str | None:
         return self.browsers.annotator_in(cookies_of(scope))
@@ -105,10 +120,13 @@ class Vouched:
     anybody: Role | None = None
     sign_in: bool = False
 
+    def at_hand(self, scope: Scope) -> bool:
+        return len(self._named(scope)) != 1 or not self._trusted(scope)
+
     def visitor(self, scope: Scope) -> Visitor | None:
-        named = [value for name, value in scope["headers"] if name == self.header]
-        if len(named) != 1 or not self._trusted(scope):
+        if self.at_hand(scope):
             return None
+        named = self._named(scope)
         try:
             account = self.accounts.arrived(named[0].decode("utf-8"), sign_up=self.sign_up)
         except (AccountError, UnicodeDecodeError) as error:
@@ -116,11 +134,14 @@ class Vouched:
             return None
         return Visitor(account.annotator_id, account.role, account.name)
 
-    def welcome(self, scope: Scope) -> tuple[Visitor | None, bytes | None]:
-        return self.visitor(scope), None
+    def welcome(self, scope: Scope, visitor: Visitor | None) -> tuple[Visitor | None, bytes | None]:
+        return visitor, None
 
     def former(self, scope: Scope) -> str | None:
         return self.browsers.annotator_in(cookies_of(scope))
+
+    def _named(self, scope: Scope) -> list[bytes]:
+        return [value for name, value in scope["headers"] if name == self.header]
 
     def _trusted(self, scope: Scope) -> bool:
         client = scope.get("client")
@@ -133,31 +154,39 @@ class Vouched:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """ASGI middleware that notes the visitor in the scope, for everything behind it."""
+    """ASGI middleware that notes the visitor in the scope, for everything behind it; or that nobody can tell now."""
 
     app: ASGIApp
     recognizer: Recognizer
+    look_ups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(LOOK_UPS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            visitor = self._visitor(scope)
-            scope = {**scope, VISITOR: visitor}
+            visitor, untold = await self._visitor(scope)
+            scope = {**scope, VISITOR: visitor, UNTOLD: untold}
             if visitor is not None:
                 note_visitor(scope, visitor.annotator_id)
         await self.app(scope, receive, send)
 
-    def _visitor(self, scope: Scope) -> Visitor | None:
+    async def _visitor(self, scope: Scope) -> tuple[Visitor | None, bool]:
         try:
-            return self.recognizer.visitor(scope)
+            if self.recognizer.at_hand(scope):
+                return self.recognizer.visitor(scope), False
+            return await run_sync(self.recognizer.visitor, scope, limiter=self.look_ups), False
         except StoreError as error:
             _LOG.warning("nobody is recognised: %s", error)
-            return None
+            return None, True
 
 
 def visitor_in(scope: Any) -> Visitor | None:
     """Who sends this request, as noted in its scope."""
     visitor = scope.get(VISITOR)
     return visitor if isinstance(visitor, Visitor) else None
+
+
+def untold_in(scope: Any) -> bool:
+    """Whether it cannot be told now who sends this request."""
+    return bool(scope.get(UNTOLD, False))
 
 
 def cookies_of(scope: Scope) -> str:

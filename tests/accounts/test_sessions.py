@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labeler.accounts import Accounts, Sessions
-from labeler.accounts.sessions import LIFETIME_SECONDS, RENEW_SECONDS, TRUSTED_SECONDS
+from labeler.accounts.sessions import LIFETIME_SECONDS, RENEW_SECONDS, TRUSTED_SECONDS, UNREAD_SECONDS
+from labeler.errors import StoreError
 from labeler.store import Store
 from tests.accounts.conftest import KEY, Clock
 
@@ -111,3 +116,63 @@ def test_no_other_text_stands_for_anybody(text: str, place: int, character: str)
     assert sessions._read(token) is not None
     assert forged == token or sessions._read(forged) is None
     assert sessions._read(text) is None
+
+
+# ── the accounts cannot be read ──
+
+
+@contextmanager
+def out_of_reach(store: Store) -> Iterator[None]:
+    """No account can be read as long as the block lasts."""
+    with store.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE accounts RENAME TO out_of_reach")
+    yield
+    with store.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE out_of_reach RENAME TO accounts")
+
+
+def test_whoever_was_signed_in_stays_it_while_the_accounts_cannot_be_read(
+    store: Store, accounts: Accounts, sessions: Sessions, clock: Clock
+) -> None:
+    known, unknown = begun(accounts, sessions), begun(accounts, sessions, "bob")
+    assert sessions.visitor(known)
+    with out_of_reach(store):
+        clock.move(TRUSTED_SECONDS + 1)
+        assert getattr(sessions.visitor(known), "name", None) == "ann"
+        assert sessions.at_hand(known)
+        with pytest.raises(StoreError):
+            sessions.visitor(unknown)
+        clock.move(UNREAD_SECONDS)
+        with pytest.raises(StoreError):
+            sessions.visitor(known)
+    assert sessions.visitor(known)
+
+
+def test_an_outage_lets_nobody_in_again(store: Store, accounts: Accounts, sessions: Sessions, clock: Clock) -> None:
+    token = begun(accounts, sessions)
+    assert sessions.visitor(token)
+    accounts.disable("ann")
+    clock.move(TRUSTED_SECONDS + 1)
+    assert sessions.visitor(token) is None
+    with out_of_reach(store), pytest.raises(StoreError):
+        sessions.visitor(token)
+
+
+def test_an_outage_makes_no_session_longer(
+    store: Store, accounts: Accounts, sessions: Sessions, clock: Clock
+) -> None:
+    token = begun(accounts, sessions)
+    clock.move(LIFETIME_SECONDS - 1)
+    assert sessions.visitor(token)
+    clock.move(TRUSTED_SECONDS + 1)
+    with out_of_reach(store):
+        assert sessions.visitor(token) is None
+
+
+def test_what_is_at_hand_is_what_was_found_out_just_now(accounts: Accounts, sessions: Sessions, clock: Clock) -> None:
+    token = begun(accounts, sessions)
+    assert sessions.at_hand(token) is None
+    visitor = sessions.visitor(token)
+    assert sessions.at_hand(token) == visitor
+    clock.move(TRUSTED_SECONDS + 1)
+    assert sessions.at_hand(token) is None

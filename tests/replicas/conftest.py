@@ -23,18 +23,6 @@ __all__ = ["new_chat"]
 WAIT = 30.0
 
 
-class Replica(QuickServed):
-    """A server on a log that others serve, too."""
-
-    def __init__(self, directory: Path, study: dict[str, object], url: str) -> None:
-        super().__init__(directory, study)
-        self._url = url
-
-    @property
-    def database(self) -> str:
-        return self._url
-
-
 @dataclass
 class Set:
     """What an operator runs: two replicas and the proxy, whose address is the one that people know."""
@@ -110,7 +98,7 @@ def running(
         if engine == "postgresql":
             server: PostgresServer = request.getfixturevalue("postgres")
             url = server.url(stack.enter_context(server.database()))
-        pair = [stack.enter_context(Replica(folder, study, url)) for _ in range(2)]
+        pair = [stack.enter_context(QuickServed(folder, study, url=url)) for _ in range(2)]
         proxy = stack.enter_context(Proxy(folder / "nginx", [one.address.removeprefix("http://") for one in pair]))
         yield Set(list[Served](pair), proxy)
 
