@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import os
 import secrets
@@ -63,6 +64,10 @@ SECRET_BYTES = 32
 PSEUDONYM_HEX = 16
 METRICS_TOKEN = "LABELER_METRICS_TOKEN"
 DRAIN_SECONDS = 4
+# The event loop lets go of the interpreter at each read and write, and gets it back from a thread that computes after
+# this long: with Python's 5 ms, some threads that draw pages make everybody wait for seconds.
+SWITCH_SECONDS = 0.0005
+YOUNG_OBJECTS = 10_000  # Python looks for circles among them at 700, which is some part of every single answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +343,7 @@ def serve(
         )
 
         def started() -> None:
+            _tune_interpreter()
             announce(f"labeler: serving {study.name} at {address}")
             pusher.start()
 
@@ -349,6 +355,13 @@ def serve(
         hangup = None if reloader is None else reloader.reload_soon
         server = DrainingServer(config, on_started=started, before_exit=ending, on_hangup=hangup)
         asyncio.run(server.serve(sockets=[listener]))
+
+
+def _tune_interpreter() -> None:
+    """Set the interpreter up for a process that answers many, once all that stays is there."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()  # what libraries and pages consist of is looked through no more
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from labeler.page.routes import Routes
 from labeler.page.screens import ChatScreen, Screen
 from labeler.page.shield import Shield, Terms
 from labeler.page.tabs import Tabs
-from labeler.page.toolkit import gr
+from labeler.page.toolkit import NO_TELEMETRY, gr
 from labeler.page.turns import Turns
 from labeler.rates import Rate, Seats
 from labeler.study import Study
@@ -52,6 +52,13 @@ __all__ = [
     "build_page",
     "pages_of",
 ]
+
+# Gestures of all tabs that are under way in a page at once. Whoever watches an answer sleeps most of the time, and takes
+# one of these for as long; with the 40 that Gradio has by itself, some dozens of answers would keep everybody waiting.
+UNDER_WAY = 1_000
+# Page loads of which Gradio remembers what they show, some 50 KB each. One that is forgotten too early is begun anew at
+# its next gesture, and loses nothing.
+LOADS_KNOWN = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ def build_page(
     """
     assets = Assets.read()
     pages = pages_of(study, recognizer.anybody)
-    app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=study.title, docs_url=None, redoc_url=None, openapi_url=None, **NO_TELEMETRY)
     Routes(cases.recorder, recognizer, instance.boot_id, assets).add_to(app)
     Probe(study.name, instance.health, instance.scraping).add_to(app)
     if entrance is not None:
@@ -120,6 +127,8 @@ def build_page(
             Access, watch=instance.watch, names=RouteNames(app.routes, [GESTURES, *(one.path for one in pages)])
         )
     for page in sorted(pages, key=lambda page: page.path == "/"):  # the root takes what the others leave
+        blocks[page].max_threads = UNDER_WAY
+        blocks[page].state_session_capacity = LOADS_KNOWN
         blocks[page].queue(max_size=study.limits.queue, api_open=False)
         _mount(app, page, blocks[page], checked=recognizer.anybody is None)
 
@@ -263,6 +272,7 @@ def _mount(app: FastAPI, page: Page, blocks: gr.Blocks, *, checked: bool) -> Non
         blocks,
         path=page.path.rstrip("/") or "/",
         auth_dependency=who if checked else None,
+        app_kwargs=dict(NO_TELEMETRY),
         theme=theme(),
         show_error=False,
         run_history=False,

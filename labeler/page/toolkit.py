@@ -5,7 +5,9 @@ Its switches are read from the environment while it is being imported, so they c
 
 from __future__ import annotations
 
+import inspect
 import os
+from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # nothing leaves the machine
 # Gradio summarises its last events in a data frame after every event; that would be most of the work of a vote.
@@ -14,4 +16,32 @@ os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
 
 import gradio as gr
 
-__all__ = ["gr"]
+__all__ = ["NO_TELEMETRY", "gr"]
+
+# Nothing collects spans here; asking with every request whether somebody does would be a tenth of a small one.
+NO_TELEMETRY = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
+
+
+def _described_once(component: type[gr.components.Component]) -> None:
+    """Gradio makes a component anew to change a property of it, and then has its values described as a JSON schema, for
+    an API that nobody is shown here. That takes longer than everything else a gesture costs, and is always the same."""
+    describe, known = component.api_info, dict[str, Any]()
+
+    def api_info(self: gr.components.Component) -> dict[str, Any]:
+        if not known:
+            known.update(describe(self))
+        return known
+
+    component.api_info = api_info  # type: ignore[method-assign]
+
+
+def _signed(kind: type[gr.blocks.Block]) -> None:
+    """Gradio asks for the signature of each component with every page that is opened: a quarter of what that costs."""
+    for each in kind.__subclasses__():
+        _signed(each)
+    if "__init__" in vars(kind):
+        kind.__init__.__signature__ = inspect.signature(kind.__init__)  # type: ignore[attr-defined]
+
+
+_described_once(gr.Chatbot)
+_signed(gr.blocks.Block)

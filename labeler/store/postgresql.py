@@ -24,9 +24,11 @@ except ModuleNotFoundError as error:
 
 OLDEST = 130000  # the first with 64-bit transaction ids
 CONNECT_SECONDS = 5
-READERS_KEPT = 8
+# Connections of one process. Readers come and go all the time, and a new connection costs more than what most of them
+# ask, so as many are kept as there may be; of those who write, more than kept are there for what is rare.
+READERS = 16
+WRITERS = 12
 WRITERS_KEPT = 4
-MORE_AT_ONCE = 8  # connections beyond those kept; whoever comes after that waits for one
 SCRUB_SECONDS = 10.0
 
 # A cut network shows within seconds, not hours: https://www.postgresql.org/docs/current/libpq-connect.html
@@ -94,9 +96,9 @@ class PostgreSQLDatabase(Database):
         self._url = _normal(parsed(url))
         self.name = self._url.render_as_string(hide_password=True).replace(":***@", "@")
         self.driver_error = psycopg.Error
-        self._reads = self._engine("AUTOCOMMIT", READERS_KEPT)
-        self._writes = self._engine("READ COMMITTED", WRITERS_KEPT)
-        self._alone = self._engine("AUTOCOMMIT", 1)  # for what no transaction may be around
+        self._reads = self._engine("AUTOCOMMIT", kept=READERS, most=READERS)
+        self._writes = self._engine("READ COMMITTED", kept=WRITERS_KEPT, most=WRITERS)
+        self._alone = self._engine("AUTOCOMMIT", kept=1, most=9)  # for what no transaction may be around
         event.listen(self._reads, "connect", _setting("default_transaction_read_only = on"))
         for engine in (self._reads, self._writes, self._alone):
             event.listen(engine, "connect", _setting(*_SERVERS_PATIENCE))
@@ -105,12 +107,13 @@ class PostgreSQLDatabase(Database):
             event.listen(engine, "connect", _setting("synchronous_commit = on"))
             event.listen(engine, "connect", _setting(f"lock_timeout = {max(1, int(busy_seconds * 1000))}"))
 
-    def _engine(self, isolation: Any, kept: int) -> Engine:
+    def _engine(self, isolation: Any, *, kept: int, most: int) -> Engine:
+        """Whoever comes when ``most`` connections are taken waits for one."""
         return create_engine(
             self._url,
             isolation_level=isolation,
             pool_size=kept,
-            max_overflow=MORE_AT_ONCE,
+            max_overflow=most - kept,
             pool_pre_ping=True,  # after the server was away the next question is asked of a new connection
             connect_args=dict(_PATIENCE),
         )
