@@ -104,6 +104,7 @@ class Annotator:
         self._stopping = asyncio.Event()
         self._streaming = asyncio.Lock()
         self._away: float | None = None
+        self._broken = False
         self._answered_at = 0.0
         self._facts_due = False
         self._numbers = iter(range(1, 1_000_000))
@@ -172,6 +173,10 @@ class Annotator:
             raise Lost("the page stays empty") from error
         await self._facts(browser)
         self._ready.set()
+        self._broken = False
+        self._shown_again()
+
+    def _shown_again(self) -> None:
         if self._away is not None:
             self.tally.shown_again.append((self.tally.now(), self.tally.now() - self._away))
             self._away = None
@@ -199,7 +204,8 @@ class Annotator:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Something whose end nobody waits for: the page is loaded anew when it is lost."""
-        self._group.create_task(_forgiven(work))
+        task = self._group.create_task(_forgiven(work))
+        task.add_done_callback(lambda _: work.close())  # it may be ended before it has begun
 
     async def _pulse_on(self) -> None:
         missed = 0
@@ -217,7 +223,8 @@ class Annotator:
                 if browser is not self.browser:
                     continue
                 missed += 1
-                if missed < 2 and isinstance(error.__cause__, TimeoutError):
+                self._broken |= not slow(error)
+                if missed < 2 and slow(error):
                     continue
                 if self._away is None:
                     self._away = self.tally.now()
@@ -231,6 +238,10 @@ class Annotator:
         if self._away is None:
             self._away = self.tally.now()
         self._deliver_now.set()
+        if known == boot and not self._broken:
+            self._shown_again()
+            self.tally.see("a server that had been slow")
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_DELIVERY_SECONDS):
                 while self._outbox:
@@ -336,7 +347,8 @@ class Annotator:
             seconds = max(0.0, self.pace.turn - (self.tally.now() - begin))
 
     async def _turn(self, kind: str) -> None:
-        """Make a turn until it is acknowledged or refused; a page that has lost it is loaded anew."""
+        """Make a turn until it is acknowledged or refused. Where it took too long it is made again as it was; a page that
+        has lost its stream, or has waited twice, is loaded anew."""
         text = (
             f"Question {next(self._numbers)} of {self.id}?\nwords: {self.chance.randrange(20, 80)}"
             if kind == "send"
@@ -345,16 +357,18 @@ class Annotator:
         claims = self._claims(kind) | {"text": text}
         made = Made(self.id, claims["conversation"] or "", claims["nonce"], kind, "", text)
         self.record.made(made)
-        settled = False
+        settled, waited = False, None
         while not settled:
             await self._ready.wait()
             browser, heard = self.browser, asyncio.Event()
             try:
                 echo = await self._watch(browser, kind, claims, heard)
-            except Lost:
+            except Lost as error:
                 self.tally.see("an answer cut on the screen" if heard.is_set() else "a turn that was not answered")
                 echo = self._echo if heard.is_set() else None
-                await self._back(browser, self.tally.now())
+                if not slow(error) or waited is browser:
+                    await self._back(browser, self.tally.now())
+                waited = browser
             settled = echo is not None and self._settled(made, echo)
             if not settled:
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -441,6 +455,11 @@ class _Done(Exception):
 async def _forgiven(work: Coroutine[Any, Any, None]) -> None:
     with suppress(Lost):
         await work
+
+
+def slow(error: Lost) -> bool:
+    """Whether nothing else happened than that it took too long."""
+    return isinstance(error.__cause__, TimeoutError)
 
 
 def short(line: str) -> str:

@@ -68,12 +68,36 @@ def test_a_server_that_hangs_is_noticed_too(own: Served, new_chat: NewChat) -> N
     chat = new_chat(own)
     chat.send("say: One")
     assert own.process is not None
+    chat.page.evaluate("window.stillTheSame = true")
     own.process.send_signal(signal.SIGSTOP)
     expect(chat.status).to_have_text("Not saved", timeout=WITHIN_MS + 1_000)
     own.process.send_signal(signal.SIGCONT)
     expect(chat.status).to_have_text("Saved", timeout=RECOVERS_MS)
-    chat.ready()
     chat.vote("Like")
+    assert votes(own, chat) == [1]
+    assert chat.page.evaluate("window.stillTheSame")  # nothing was lost, so nothing had to be loaded
+    chat.send("say: Two")
+    chat.expect_answers("One", "Two")
+
+
+def test_what_was_sent_to_a_server_that_hung_is_answered_once_without_loading_the_page(
+    own: Served, new_chat: NewChat
+) -> None:
+    chat = new_chat(own)
+    chat.send("say: One")
+    assert own.process is not None
+    chat.page.evaluate("window.stillTheSame = true")
+    own.process.send_signal(signal.SIGSTOP)
+    chat.box.fill("say: Two")
+    chat.button("Send").click()
+    chat.press("Like", place=0)
+    expect(chat.status).to_have_text("Not saved", timeout=WITHIN_MS + 1_000)
+    own.process.send_signal(signal.SIGCONT)
+    chat.expect_answers("One", "Two")
+    expect(chat.status).to_have_text("Saved", timeout=RECOVERS_MS)
+    expect(chat.box).to_have_value("")
+    assert chat.page.evaluate("window.stillTheSame")
+    assert kinds(own, chat).count("message_sent") == 2
     assert votes(own, chat) == [1]
 
 

@@ -2,7 +2,8 @@
 //
 // A page whose server went away says so within seconds, click or no click. When it is back, under another boot id or
 // after a broken connection, votes are delivered first and the page then loads itself anew: Gradio would otherwise go
-// on as if nothing had happened and drop every gesture.
+// on as if nothing had happened and drop every gesture. A server that was only slow is the same as before, and so are
+// its connections: the page goes on where it is. Loading it would also make a busy server busier.
 
 import { deliver, onUnreachable } from "./outbox.js";
 import { at, settings } from "./settings.js";
@@ -15,13 +16,20 @@ const LONGEST_DELIVERY_MS = 5000;
 const AWAY = "The server cannot be reached. Votes and drafts are kept in this browser.";
 
 const listeners = [];
+const returns = [];
 let missed = 0;
+let broken = false; // something failed, beside taking too long
 let timer = null;
 export let away = false;
 
 // `listener()` hears when the server went away.
 export function onAway(listener) {
   listeners.push(listener);
+}
+
+// `listener()` hears when a server that had been slow answers again.
+export function onReturn(listener) {
+  returns.push(listener);
 }
 
 async function beat() {
@@ -32,6 +40,7 @@ async function beat() {
 
 function lost(error) {
   missed += 1;
+  broken ||= error.name !== "TimeoutError";
   // A refused connection is certain at once; a slow answer may only be a busy machine.
   if (error.name === "TimeoutError" && missed < 2) return;
   if (away) return;
@@ -45,11 +54,19 @@ async function found({ boot, annotator }) {
   if (settings.closed && page.annotator && annotator !== page.annotator) return window.location.reload();
   const other = page.boot !== null && boot !== page.boot;
   if (!away && !other) return;
+  if (!broken && !other) return goOn();
   notice("The server is back. Loading where you were.");
   await Promise.race([deliver(), new Promise((resolve) => setTimeout(resolve, LONGEST_DELIVERY_MS))]);
   away = false;
   setStatus("pulse", "idle");
   window.location.reload();
+}
+
+function goOn() {
+  away = false;
+  setStatus("pulse", "idle");
+  deliver();
+  for (const listener of returns) listener();
 }
 
 async function watch() {

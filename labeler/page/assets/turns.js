@@ -4,13 +4,14 @@
 // and an echo of the nonce. Until the echo comes the gesture is pending, and only Stop, Clear and New may overtake it.
 
 import "./patience.js";
-import { onAway } from "./pulse.js";
+import { onAway, onReturn } from "./pulse.js";
 import { newNonce, perTab, talks } from "./settings.js";
 import { notice, onSaveAgain, setStatus } from "./status.js";
 import { answers, changed, onChange, page, setView, voteOf } from "./view.js";
 
 const PATIENCE_MS = 15_000;
 const AGAIN_MS = 10_000;
+const LOST_MS = 12_000;
 const STORES = ["send", "retry", "edit", "undo", "clear", "select", "accept_consent", "withdraw_consent", "exclude", "include"];
 const OVERTAKES = ["open", "new", "stop", "clear", "accept_consent", "withdraw_consent"];
 const KEPT = ["send", "edit"]; // they hold words: made again, under the same nonce, by the page's next load
@@ -107,6 +108,14 @@ function cross(made) {
   triggers.turn({});
 }
 
+// The server was slow, and answers now: what it was not heard of is made again, else what shows is looked up. If nothing
+// comes of that, the stream was lost after all.
+function goOn() {
+  const made = unsaved && !rewritten(unsaved) ? unsaved : claims("open");
+  askAgain(made);
+  setTimeout(() => pending.has(made.nonce) && window.location.reload(), LOST_MS);
+}
+
 function askAgain(made) {
   unsaved = null;
   cross(made);
@@ -114,9 +123,12 @@ function askAgain(made) {
 
 // What the store refused is made again by itself, unless something else has been decided meanwhile.
 function tryAgain(made) {
-  if (unsaved !== made) return;
-  const rewritten = made.kind === "send" && document.querySelector("#box textarea")?.value !== made.text;
-  if (!rewritten && !hindrance(made.kind)) askAgain(made);
+  if (unsaved === made && !rewritten(made) && !hindrance(made.kind)) askAgain(made);
+}
+
+// Whether something else is to be said now.
+function rewritten(made) {
+  return made.kind === "send" && document.querySelector("#box textarea")?.value !== made.text;
 }
 
 // ── what the server says ──
@@ -226,5 +238,6 @@ export function startTurns() {
   onChange(paint);
   onSaveAgain(() => unsaved && askAgain(unsaved));
   onAway(() => [...pending.values()].forEach(gaveUp));
+  onReturn(goOn);
   window.addEventListener("popstate", () => ask("open", { conversation: fromHash() }));
 }
