@@ -19,7 +19,7 @@ from labeler.store.accounts import Account, account_of, end_session, session_end
 LIFETIME_SECONDS = 14 * 24 * 3600
 RENEW_SECONDS = 24 * 3600
 TRUSTED_SECONDS = 2.0  # how long another process's word (disabled, reset, another role) may take to be heard
-# While the accounts cannot be read, for so long the last that was heard of a session counts. Nothing can be stored then.
+# While the accounts cannot be read, the last word on a session counts for so long: nothing can be stored then.
 UNREAD_SECONDS = 600.0
 KEPT = 20_000
 

@@ -53,8 +53,8 @@ __all__ = [
     "pages_of",
 ]
 
-# Gestures of all tabs that are under way in a page at once. Whoever watches an answer sleeps most of the time, and takes
-# one of these for as long; with the 40 that Gradio has by itself, some dozens of answers would keep everybody waiting.
+# Gestures of all tabs that are under way in a page at once. Whoever watches an answer sleeps most of the time, and is
+# one of these meanwhile; with the 40 that Gradio has by itself, some dozens of answers would keep everybody waiting.
 UNDER_WAY = 1_000
 # Page loads of which Gradio remembers what they show, some 50 KB each. One that is forgotten too early is begun anew at
 # its next gesture, and loses nothing.

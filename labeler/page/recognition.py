@@ -7,14 +7,14 @@ Vouched     a proxy in front names the account in a header; only listed proxies 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from labeler.accounts import Accounts, Sessions
@@ -158,7 +158,7 @@ class Recognition:
 
     app: ASGIApp
     recognizer: Recognizer
-    look_ups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(LOOK_UPS))
+    look_ups: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LOOK_UPS, "look-up"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -172,7 +172,8 @@ class Recognition:
         try:
             if self.recognizer.at_hand(scope):
                 return self.recognizer.visitor(scope), False
-            return await run_sync(self.recognizer.visitor, scope, limiter=self.look_ups), False
+            looked_up = asyncio.get_running_loop().run_in_executor(self.look_ups, self.recognizer.visitor, scope)
+            return await looked_up, False
         except StoreError as error:
             _LOG.warning("nobody is recognised: %s", error)
             return None, True

@@ -19,7 +19,7 @@ import gradio as gr
 __all__ = ["NO_TELEMETRY", "gr"]
 
 # Nothing collects spans here; asking with every request whether somebody does would be a tenth of a small one.
-NO_TELEMETRY = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
+NO_TELEMETRY: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
 
 
 def _described_once(component: type[gr.components.Component]) -> None:

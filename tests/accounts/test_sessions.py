@@ -158,9 +158,7 @@ def test_an_outage_lets_nobody_in_again(store: Store, accounts: Accounts, sessio
         sessions.visitor(token)
 
 
-def test_an_outage_makes_no_session_longer(
-    store: Store, accounts: Accounts, sessions: Sessions, clock: Clock
-) -> None:
+def test_an_outage_makes_no_session_longer(store: Store, accounts: Accounts, sessions: Sessions, clock: Clock) -> None:
     token = begun(accounts, sessions)
     clock.move(LIFETIME_SECONDS - 1)
     assert sessions.visitor(token)

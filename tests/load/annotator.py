@@ -347,8 +347,8 @@ class Annotator:
             seconds = max(0.0, self.pace.turn - (self.tally.now() - begin))
 
     async def _turn(self, kind: str) -> None:
-        """Make a turn until it is acknowledged or refused. Where it took too long it is made again as it was; a page that
-        has lost its stream, or has waited twice, is loaded anew."""
+        """Make a turn until it is acknowledged or refused. Where it took too long it is made again as it was; a page
+        that has lost its stream, or has waited twice, is loaded anew."""
         text = (
             f"Question {next(self._numbers)} of {self.id}?\nwords: {self.chance.randrange(20, 80)}"
             if kind == "send"
