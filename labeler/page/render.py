@@ -12,8 +12,6 @@ from labeler.chat import Shown, View
 from labeler.page.toolkit import gr
 from labeler.study import Consent
 
-THUMBS = {1: "Like", -1: "Dislike", 0: None}
-
 
 @dataclass(frozen=True, slots=True)
 class Echo:
@@ -45,14 +43,12 @@ class Frame:
     consent: Consent | None = None
 
 
-def chat_update(frame: Frame) -> dict[str, Any]:
-    """What changes in the Chatbot."""
-    update: dict[str, Any]
-    if frame.view is None:
-        update = gr.skip()
-    else:
-        update = gr.update(value=chat_messages(frame.view.shown), feedback_value=feedback(frame.view.shown))
-    return update
+def chat_value(frame: Frame) -> Any:
+    """What the Chatbot shows now: messages and no other property. The browser paints the thumbs.
+
+    For another property Gradio would make the component anew with every step of an answer, and keep the old ones.
+    """
+    return gr.skip() if frame.view is None else chat_messages(frame.view.shown)
 
 
 def chat_messages(shown: Sequence[Shown]) -> list[dict[str, Any]]:
@@ -66,11 +62,6 @@ def chat_messages(shown: Sequence[Shown]) -> list[dict[str, Any]]:
 def text_message(message_id: str, role: str, text: str) -> dict[str, Any]:
     """One message, found again in the browser by its id."""
     return {"role": role, "content": [{"type": "text", "text": text}], "metadata": {"id": message_id}}
-
-
-def feedback(shown: Sequence[Shown]) -> list[str | None]:
-    """One thumb for each answer, in order."""
-    return [THUMBS[message.vote] for message in shown if message.role == "assistant"]
 
 
 def facts(frame: Frame, stamp: int, view: dict[str, Any] | None) -> dict[str, Any]:

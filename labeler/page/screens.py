@@ -9,7 +9,7 @@ from labeler.chat import Claim, Recorder
 from labeler.core.roles import Visitor
 from labeler.errors import GestureRefused
 from labeler.page.pacing import Pace
-from labeler.page.render import Frame, chat_update, facts, hidden_element, view_facts
+from labeler.page.render import Frame, chat_value, facts, hidden_element, view_facts
 from labeler.page.wire import MALFORMED, Turn
 
 # Which conversation to show next, and what goes into the message box.
@@ -106,7 +106,7 @@ class ChatScreen(Gestures):
 
     def draw(self, frame: Frame, stamp: int) -> tuple[Any, ...]:
         known = None if frame.view is None else view_facts(frame.view)
-        return chat_update(frame), hidden_element(facts(frame, stamp, known))
+        return chat_value(frame), hidden_element(facts(frame, stamp, known))
 
     def _send(self, annotator: str, turn: Turn) -> Applied:
         return self._recorder.send(annotator, claim_of(turn), turn.text), ""

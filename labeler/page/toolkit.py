@@ -22,19 +22,6 @@ __all__ = ["NO_TELEMETRY", "gr"]
 NO_TELEMETRY: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
 
 
-def _described_once(component: type[gr.components.Component]) -> None:
-    """Gradio makes a component anew to change a property of it, and then has its values described as a JSON schema, for
-    an API that nobody is shown here. That takes longer than everything else a gesture costs, and is always the same."""
-    describe, known = component.api_info, dict[str, Any]()
-
-    def api_info(self: gr.components.Component) -> dict[str, Any]:
-        if not known:
-            known.update(describe(self))
-        return known
-
-    component.api_info = api_info  # type: ignore[method-assign]
-
-
 def _signed(kind: type[gr.blocks.Block]) -> None:
     """Gradio asks for the signature of each component with every page that is opened: a quarter of what that costs."""
     for each in kind.__subclasses__():
@@ -43,5 +30,4 @@ def _signed(kind: type[gr.blocks.Block]) -> None:
         kind.__init__.__signature__ = inspect.signature(kind.__init__)  # type: ignore[attr-defined]
 
 
-_described_once(gr.Chatbot)
 _signed(gr.blocks.Block)

@@ -35,7 +35,7 @@ from labeler.page.document import Document
 from labeler.page.identity import Identity
 from labeler.page.pages import CHAT
 from labeler.page.recognition import Browsers
-from labeler.page.render import Echo, Frame, chat_messages, facts, feedback, hidden_element, view_facts
+from labeler.page.render import Echo, Frame, chat_messages, facts, hidden_element, view_facts
 from labeler.page.screens import ChatScreen
 from labeler.page.shield import CLOSED, same_origin
 from labeler.page.toolkit import gr
@@ -98,15 +98,10 @@ def test_texts_are_drawn_as_they_are(text: str) -> None:
     assert drawn["content"] == [{"type": "text", "text": text}]
 
 
-def test_thumbs_count_answers_only() -> None:
-    messages = [
-        shown("user"),
-        shown("assistant", vote=1),
-        shown("user"),
-        shown("assistant"),
-        shown("assistant", vote=-1),
-    ]
-    assert feedback(messages) == ["Like", None, "Dislike"]
+def test_a_step_of_an_answer_is_drawn_without_making_the_chat_anew() -> None:
+    drawn = frame(shown("user", "Why?"), shown("assistant", "Because", vote=1))
+    chat, _ = ChatScreen(None).draw(drawn, 1)  # type: ignore[arg-type]
+    assert chat == chat_messages(drawn.view.shown)  # an update of any other kind is a new component for Gradio
 
 
 @given(st.text())
