@@ -71,7 +71,7 @@ class Outcome:
     @property
     def ok(self) -> bool:
         well = all(one.well_after is not None for one in self.rounds)
-        return self.verdict.ok and self.proven and well and self.undelivered == 0
+        return self.verdict.ok and self.proven and well and self.undelivered == 0 and not self.tracebacks
 
 
 @dataclass(eq=False)
