@@ -42,6 +42,11 @@ def status_of(error: LabelerError) -> int:
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
+def line_of(error: LabelerError) -> str:
+    """What to tell whoever is at the door: where the database is does not concern them."""
+    return error.line if isinstance(error, StoreError) else str(error)
+
+
 def retry_after(status: int) -> int | None:
     """In how many seconds the same may be sent again, where that makes sense."""
     return RETRY_SECONDS if status == 503 else None

@@ -33,7 +33,14 @@ class StudyError(LabelerError):
 
 
 class StoreError(LabelerError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written.
+
+    ``where`` names the database for whoever runs it; ``line`` is the rest, for people whom that does not concern.
+    """
+
+    def __init__(self, line: str, where: str = "") -> None:
+        super().__init__(f"{where}: {line}" if where else line)
+        self.line = line
 
 
 class SeqConflict(StoreError):

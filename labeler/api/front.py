@@ -24,7 +24,7 @@ from labeler.api.post import Post
 from labeler.api.routes import ROUTES, Call, Route
 from labeler.api.shapes import ID_PATTERN, KEY_PATTERN
 from labeler.chat import Intake, Teller
-from labeler.doors import retry_after, status_of, whole_body
+from labeler.doors import line_of, retry_after, status_of, whole_body
 from labeler.errors import LabelerError, TokenRefused
 
 PREFIX = "/api/v1"
@@ -101,7 +101,7 @@ class Api:
         except Refusal as refusal:
             status, body, headers = refusal.status, _error(str(refusal)), refusal.headers
         except LabelerError as error:
-            status, body = status_of(error), _error(str(error))
+            status, body = status_of(error), _error(line_of(error))
             headers = _said_with(status)
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: whoever tells it tries again
             _LOG.exception("a call of the API failed")

@@ -191,7 +191,7 @@ class Replies:
         try:
             reply.store_end(end)
         except StoreError as error:
-            reply.unsaved = str(error)
+            reply.unsaved = error.line
             raise
         if self._last(reply):
             self._let_go(reply.conversation_id)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from labeler.accounts import Accounts, Sessions
+from labeler.doors import line_of
 from labeler.errors import AccountError, SignInRefused, StoreError
 from labeler.page.assets import Assets
 from labeler.page.pages import Page
@@ -85,7 +86,7 @@ class Entrance:
                     answer.headers["retry-after"] = str(int(error.retry_in) + 1)
                 return answer
             except StoreError as error:
-                return show(to, name=name, line=str(error), status=503)
+                return show(to, name=name, line=line_of(error), status=503)
             return self._begun(request, self.sessions.begin(account), self._target(to))
 
         return signed_in

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from labeler.chat import Comparer, Opinion, Receipt, Recorder, Reviewer
 from labeler.core.choosing import Times, Verdict
 from labeler.core.roles import Visitor
-from labeler.doors import status_of, whole_body
+from labeler.doors import line_of, status_of, whole_body
 from labeler.errors import GestureRefused, LabelerError
 from labeler.page.access import note_conversation
 from labeler.page.recognition import visitor_in
@@ -77,7 +77,7 @@ class Gestures:
             note_conversation(scope, posted.conversation)
             receipt = await asyncio.wrap_future(await self._recorded(visitor, posted))
         except LabelerError as error:
-            return status_of(error), {"error": str(error)}
+            return status_of(error), {"error": line_of(error)}
         except Exception:  # noqa: BLE001 - a defect must not look like a refusal: the browser keeps the gesture and tries again
             _LOG.exception("a posted gesture failed")
             return 503, {"error": BROKEN}

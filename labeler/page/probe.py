@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from labeler.doors import line_of
 from labeler.errors import StoreError
 from labeler.page.routes import answer, refused
 
@@ -62,7 +63,7 @@ class Probe:
         try:
             return answer({"status": "ok", "study": self.study, **self.health()})
         except StoreError as error:
-            return answer({"status": "unavailable", "study": self.study, "error": str(error)}, 503)
+            return answer({"status": "unavailable", "study": self.study, "error": line_of(error)}, 503)
 
     def metrics(self, request: Request) -> Response:
         """The metrics as text. It waits for the database, so it runs on a thread of its own."""

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler.chat import LISTED, Recorder
-from labeler.doors import status_of
+from labeler.doors import line_of, status_of
 from labeler.errors import LabelerError
 from labeler.page.assets import FOR_EVER, Assets
 from labeler.page.gestures import NO_IDENTITY
@@ -62,7 +62,7 @@ class Routes:
                 "adoptable": self._adoptable(request, annotator),
             }
         except LabelerError as error:
-            return refused(status_of(error), str(error))
+            return refused(status_of(error), line_of(error))
         return answer(body)
 
     def adopt(self, request: Request) -> Response:
@@ -73,7 +73,7 @@ class Routes:
         try:
             return answer({"adopted": self.recorder.adopt(visitor.annotator_id, former) if former else 0})
         except LabelerError as error:
-            return refused(status_of(error), str(error))
+            return refused(status_of(error), line_of(error))
 
     def _adoptable(self, request: Request, annotator_id: str) -> int:
         former = self.recognizer.former(request.scope)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from labeler.core.roles import Visitor
+from labeler.doors import line_of
 from labeler.errors import GestureRefused, LabelerError, SeqConflict, StoreError
 from labeler.page.access import notes_in
 from labeler.page.pacing import Pace
@@ -97,7 +98,7 @@ class Turns:
             return conversation_id, Echo(turn.nonce, turn.kind, text=text)
         except (StoreError, GestureRefused) as error:
             again = isinstance(error, StoreError) and not isinstance(error, SeqConflict)
-            echo = Echo(turn.nonce, turn.kind, ok=False, again=again, line=str(error))
+            echo = Echo(turn.nonce, turn.kind, ok=False, again=again, line=line_of(error))
         except Exception:  # noqa: BLE001 - the page must stay alive, and a traceback is not for annotators
             _LOG.exception("a gesture failed")
             echo = Echo(turn.nonce, turn.kind, ok=False, line=BROKEN)
@@ -138,10 +139,10 @@ class Turns:
             return Frame(self.boot_id, visitor.annotator_id, view, echo, consent), more
         except StoreError as error:
             # Looked for again; what has become of the gesture stands, whether its outcome can be shown now or not.
-            told = Echo(echo.nonce, echo.kind, ok=False, line=str(error)) if echo.kind == "open" else echo
+            told = Echo(echo.nonce, echo.kind, ok=False, line=line_of(error)) if echo.kind == "open" else echo
             return Frame(self.boot_id, visitor.annotator_id, None, told), True
         except LabelerError as error:
-            told = Echo(echo.nonce, echo.kind, ok=False, line=str(error))
+            told = Echo(echo.nonce, echo.kind, ok=False, line=line_of(error))
             return Frame(self.boot_id, visitor.annotator_id, None, told), False
 
     def _update(self, frame: Frame) -> Update:

@@ -112,7 +112,7 @@ class Database(ABC):
             raise self.error(error) from error
 
     def error(self, error: BaseException | None) -> StoreError:
-        return StoreError(f"{self.name}: {self.advice(error)}")
+        return StoreError(self.advice(error), self.name)
 
 
 def parsed(url: str) -> URL:

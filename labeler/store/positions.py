@@ -104,7 +104,7 @@ def settle(database: Database, seconds: float = SETTLE_SECONDS) -> None:
                 return
         if time.monotonic() > deadline:
             why = "another program keeps a transaction open, so not all events have their positions"
-            raise StoreError(f"{database.name}: {why}; end it and run this again")
+            raise StoreError(f"{why}; end it and run this again", database.name)
         time.sleep(0.02)
 
 

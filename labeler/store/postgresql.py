@@ -191,9 +191,9 @@ class PostgreSQLDatabase(Database):
 
     def error(self, error: BaseException | None) -> StoreError:
         if getattr(error, "sqlstate", None) in CONTENTION:
-            return ContentionError(f"{self.name}: {self.advice(error)}")
+            return ContentionError(self.advice(error), self.name)
         if getattr(error, "sqlstate", None) == LOCKED:
-            return LockedError(f"{self.name}: {self.advice(error)}")
+            return LockedError(self.advice(error), self.name)
         return super().error(error)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence, Set
 from concurrent.futures import Future, InvalidStateError
+from copy import copy
 from itertools import accumulate
 from queue import SimpleQueue
 
@@ -62,7 +63,7 @@ class Writer:
             if not self._closed:
                 self._waiting.put((new, answer))
                 return answer
-        answer.set_exception(StoreError(f"{self._database.name}: the log is closed; nothing more is stored"))
+        answer.set_exception(StoreError("the log is closed; nothing more is stored", self._database.name))
         return answer
 
     def close(self) -> None:
@@ -98,10 +99,10 @@ class Writer:
         try:
             return self._commit(group)
         except StoreError as error:
-            reason = str(error)
+            reason = error
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits for ever and the writer goes on
-            reason = f"{self._database.name}: could not store this: {error}"
-        return [StoreError(reason) for _ in group]
+            reason = StoreError(f"could not store this: {error}", self._database.name)
+        return [copy(reason) for _ in group]
 
     def _commit(self, group: Sequence[Sequence[Draft]]) -> Sequence[_Outcome]:
         if not group:
