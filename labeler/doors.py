@@ -43,8 +43,9 @@ def status_of(error: LabelerError) -> int:
 
 
 def line_of(error: LabelerError) -> str:
-    """What to tell whoever is at the door: where the database is does not concern them."""
-    return error.line if isinstance(error, StoreError) else str(error)
+    """What to tell whoever is at the door: where the database is, and what its driver said, does not concern them."""
+    line = error.line if isinstance(error, StoreError) else str(error)
+    return line[:1].upper() + line[1:]
 
 
 def retry_after(status: int) -> int | None:

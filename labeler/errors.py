@@ -35,11 +35,11 @@ class StudyError(LabelerError):
 class StoreError(LabelerError):
     """The database cannot be opened, read or written.
 
-    ``where`` names the database for whoever runs it; ``line`` is the rest, for people whom that does not concern.
+    ``where`` names the database, and ``said`` is what its driver said, for whoever runs it; ``line`` is for everybody.
     """
 
-    def __init__(self, line: str, where: str = "") -> None:
-        super().__init__(f"{where}: {line}" if where else line)
+    def __init__(self, line: str, where: str = "", said: str = "") -> None:
+        super().__init__((f"{where}: " if where else "") + line + (f" ({said})" if said else ""))
         self.line = line
 
 

@@ -96,8 +96,12 @@ class Database(ABC):
     def close(self) -> None: ...
 
     @abstractmethod
+    def meaning(self, error: BaseException | None) -> str:
+        """What an error of the driver means, and what to do."""
+
     def advice(self, error: BaseException | None) -> str:
-        """What an error of the driver means, in words, with its own in brackets."""
+        """The same with the driver's own words in brackets."""
+        return f"{self.meaning(error)} ({said_by(error)})"
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -112,7 +116,12 @@ class Database(ABC):
             raise self.error(error) from error
 
     def error(self, error: BaseException | None) -> StoreError:
-        return StoreError(self.advice(error), self.name)
+        return StoreError(self.meaning(error), self.name, said_by(error))
+
+
+def said_by(error: BaseException | None) -> str:
+    """What a driver says, in one line."""
+    return " ".join(str(error).split())
 
 
 def parsed(url: str) -> URL:

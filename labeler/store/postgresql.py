@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL
 
 from labeler.errors import StoreError
-from labeler.store.database import EXPECTED, ContentionError, Database, LockedError, parsed
+from labeler.store.database import EXPECTED, ContentionError, Database, LockedError, parsed, said_by
 from labeler.store.dialects import WRITING, lock
 from labeler.store.schema import migrations
 
@@ -182,18 +182,16 @@ class PostgreSQLDatabase(Database):
         for engine in (self._reads, self._writes, self._alone):
             engine.dispose()
 
-    def advice(self, error: BaseException | None) -> str:
-        said = " ".join(str(error).split())
-        state = getattr(error, "sqlstate", None) or _state_of(said)
+    def meaning(self, error: BaseException | None) -> str:
+        state = getattr(error, "sqlstate", None) or _state_of(said_by(error))
         lost = "the database cannot be used" if state else UNREACHABLE
-        words = next((words for start, words in ADVICE if state.startswith(start)), lost)
-        return f"{words} ({said})"
+        return next((words for start, words in ADVICE if state.startswith(start)), lost)
 
     def error(self, error: BaseException | None) -> StoreError:
         if getattr(error, "sqlstate", None) in CONTENTION:
-            return ContentionError(self.advice(error), self.name)
+            return ContentionError(self.meaning(error), self.name, said_by(error))
         if getattr(error, "sqlstate", None) == LOCKED:
-            return LockedError(self.advice(error), self.name)
+            return LockedError(self.meaning(error), self.name, said_by(error))
         return super().error(error)
 
 

@@ -111,10 +111,9 @@ class SQLiteDatabase(Database):
     def prepare(self) -> None:
         prepare_folder(self.path)
 
-    def advice(self, error: BaseException | None) -> str:
+    def meaning(self, error: BaseException | None) -> str:
         name = getattr(error, "sqlite_errorname", "")
-        words = next((words for start, words in ADVICE if name.startswith(start)), "the database cannot be used")
-        return f"{words} ({' '.join(str(error).split())})"
+        return next((words for start, words in ADVICE if name.startswith(start)), "the database cannot be used")
 
     def _check_identity(self) -> None:
         """Refuse to write into a file that was deleted or replaced: it would be durable, and gone with the process."""
@@ -123,12 +122,12 @@ class SQLiteDatabase(Database):
         except OSError:
             if self._identity is None:
                 return
-            raise StoreError(f"{self.path}: the database was deleted or moved while in use; put it back") from None
+            raise StoreError("the database was deleted or moved while in use; put it back", self.name) from None
         identity = (found.st_dev, found.st_ino)
         if self._identity is None:
             self._identity = identity
         elif identity != self._identity:
-            raise StoreError(f"{self.path}: the database was replaced while in use; restart labeler")
+            raise StoreError("the database was replaced while in use; restart labeler", self.name)
 
 
 def database_path(url: str) -> Path:

@@ -62,7 +62,7 @@ def test_whoever_is_signed_in_stays_it_and_a_vote_is_kept_until_the_database_is_
         chat.press("Like")
         expect(chat.status).to_have_text("Not saved")
         expect(page.locator("#save-details")).to_contain_text("cannot be reached")
-        expect(page.locator("#save-details")).not_to_contain_text("127.0.0.1")  # where it is, is for who runs it
+        expect(page.locator("#save-details")).not_to_contain_text("127.0.0.1")  # that is for who runs it
 
         # Who was not heard of before is told so, and not led to the page to sign in on.
         gesture = unknown.post("/api/gesture", json={})
