@@ -88,7 +88,7 @@ def test_votes_that_come_too_fast_are_kept_and_all_delivered_in_order_by_themsel
 def test_a_turn_that_comes_too_fast_is_made_as_soon_as_it_may_be(narrow: Served, new_chat: NewChat) -> None:
     chat = new_chat(narrow)
     chat.send("say: One")
-    for _ in range(20):  # as an impatient finger does
+    for _ in range(14):  # as an impatient finger does
         chat.page.evaluate("window.dispatchEvent(new PopStateEvent('popstate'))")
     expect(chat.notice).to_have_text(re.compile(r"That was too fast. Wait \d+ s"))
     chat.box.fill("say: Two")
