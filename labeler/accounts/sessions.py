@@ -89,10 +89,12 @@ class Sessions:
         Raises:
             StoreError: the accounts cannot be read, and have not been for long, or nothing was heard of this session.
         """
-        visitor = self.at_hand(token)
-        session = self._read(token) if visitor is None else None
+        known = self.at_hand(token)
+        if known is not None:
+            return known
+        session = self._read(token)
         if session is None:
-            return visitor
+            return None
         try:
             visitor = self._looked_up(session)
         except StoreError:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from labeler.doors import RETRY_SECONDS
 from labeler.page.entrance import notice_page
 from labeler.page.pages import Page, open_to
 from labeler.page.recognition import Recognizer, untold_in, visitor_in
@@ -25,7 +26,6 @@ OPEN = re.compile(
     r"/(sign-in(/huggingface)?|sign-out|healthz|metrics|api/alive|oauth/huggingface/(login|callback)|page/[^/]+/[^/]+)"
 )
 PULSE = "/api/alive"
-RETRY = {"Retry-After": "2"}
 NOT_SIGNED_IN = "You are not signed in. Load the page again."
 NOT_VOUCHED = "The way here is through your organisation's own sign-in; it did not say who you are."
 UNTOLD = "The database cannot be read just now, so nobody can tell who you are. Nothing is lost; try again in a moment."
@@ -57,7 +57,7 @@ class Gate:
         if scope["method"] in ("GET", "HEAD"):
             if any(page.path == f"{path}/" for page in self.pages):
                 return RedirectResponse(f"{path.rpartition('/')[2]}/{_query(scope)}", 307)
-            page = next((page for page in self.pages if page.path == path), None)
+            page = self._page(path)
             if page is not None or path == "/":
                 return self._document(scope, page)
         if self.closed and visitor is None and not OPEN.fullmatch(path):
@@ -67,11 +67,14 @@ class Gate:
             return JSONResponse({"error": OTHER_ROLE}, 403)
         return None
 
+    def _page(self, path: str) -> Page | None:
+        return next((page for page in self.pages if page.path == path), None)
+
     def _untold(self, path: str) -> Response:
         """Not the page to sign in on: whoever is signed in stays it."""
-        page = next((page for page in self.pages if page.path == path), None)
+        page = self._page(path)
         if page is None and path != "/":
-            return JSONResponse({"error": UNTOLD}, 503, RETRY)
+            return JSONResponse({"error": UNTOLD}, 503, {"Retry-After": str(RETRY_SECONDS)})
         return notice_page(UNTOLD, 503, (page.up if page else "") + self.base)
 
     def _document(self, scope: Scope, page: Page | None) -> Response | None:

@@ -121,14 +121,14 @@ class Vouched:
     sign_in: bool = False
 
     def at_hand(self, scope: Scope) -> bool:
-        return len(self._named(scope)) != 1 or not self._trusted(scope)
+        return self._named(scope) is None
 
     def visitor(self, scope: Scope) -> Visitor | None:
-        if self.at_hand(scope):
-            return None
         named = self._named(scope)
+        if named is None:
+            return None
         try:
-            account = self.accounts.arrived(named[0].decode("utf-8"), sign_up=self.sign_up)
+            account = self.accounts.arrived(named.decode("utf-8"), sign_up=self.sign_up)
         except (AccountError, UnicodeDecodeError) as error:
             _LOG.info("a proxy's word was not taken: %s", error)
             return None
@@ -140,8 +140,10 @@ class Vouched:
     def former(self, scope: Scope) -> str | None:
         return self.browsers.annotator_in(cookies_of(scope))
 
-    def _named(self, scope: Scope) -> list[bytes]:
-        return [value for name, value in scope["headers"] if name == self.header]
+    def _named(self, scope: Scope) -> bytes | None:
+        """Whom a proxy names that is believed, and names once."""
+        named = [value for name, value in scope["headers"] if name == self.header]
+        return named[0] if len(named) == 1 and self._trusted(scope) else None
 
     def _trusted(self, scope: Scope) -> bool:
         client = scope.get("client")

@@ -116,7 +116,11 @@ class Database(ABC):
             raise self.error(error) from error
 
     def error(self, error: BaseException | None) -> StoreError:
-        return StoreError(self.meaning(error), self.name, said_by(error))
+        return self.kind(error)(self.meaning(error), self.name, said_by(error))
+
+    def kind(self, error: BaseException | None) -> type[StoreError]:
+        """Whether an error of the driver calls for something special."""
+        return StoreError
 
 
 def said_by(error: BaseException | None) -> str:

@@ -308,11 +308,11 @@ def _steps_run(database: Database, steps: Sequence[Migration]) -> int:
         tables = inspect(connection).get_table_names()
         if migrations.name not in tables:
             if tables:
-                raise StoreError(f"{database.name}: this database belongs to another program; name another one")
+                raise StoreError("this database belongs to another program; name another one", database.name)
             return 0
         names = connection.scalars(select(migrations.c.name).order_by(migrations.c.number)).all()
     if list(names) != [migration.__name__ for migration in steps[: len(names)]]:
-        raise StoreError(f"{database.name}: written by a newer labeler (its last step is {names[-1]}); update labeler")
+        raise StoreError(f"written by a newer labeler (its last step is {names[-1]}); update labeler", database.name)
     return len(names)
 
 

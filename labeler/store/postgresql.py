@@ -174,9 +174,9 @@ class PostgreSQLDatabase(Database):
             version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
             encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
         if version < OLDEST:
-            raise StoreError(f"{self.name}: PostgreSQL {version // 10000} is too old; take {OLDEST // 10000} or later")
+            raise StoreError(f"PostgreSQL {version // 10000} is too old; take {OLDEST // 10000} or later", self.name)
         if encoding != "UTF8":
-            raise StoreError(f"{self.name}: texts need a database with the encoding UTF8, and this one has {encoding}")
+            raise StoreError(f"texts need a database with the encoding UTF8, and this one has {encoding}", self.name)
 
     def close(self) -> None:
         for engine in (self._reads, self._writes, self._alone):
@@ -187,12 +187,11 @@ class PostgreSQLDatabase(Database):
         lost = "the database cannot be used" if state else UNREACHABLE
         return next((words for start, words in ADVICE if state.startswith(start)), lost)
 
-    def error(self, error: BaseException | None) -> StoreError:
-        if getattr(error, "sqlstate", None) in CONTENTION:
-            return ContentionError(self.meaning(error), self.name, said_by(error))
-        if getattr(error, "sqlstate", None) == LOCKED:
-            return LockedError(self.meaning(error), self.name, said_by(error))
-        return super().error(error)
+    def kind(self, error: BaseException | None) -> type[StoreError]:
+        state = getattr(error, "sqlstate", None)
+        if state in CONTENTION:
+            return ContentionError
+        return LockedError if state == LOCKED else StoreError
 
 
 def _state_of(said: str) -> str:

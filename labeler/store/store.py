@@ -156,7 +156,7 @@ class Store:
         with self.database.reading() as connection:
             source_id: str | None = connection.scalars(queries.first_stream).one_or_none()
         if source_id is None:
-            raise StoreError(f"{self.database.name}: the log has lost its beginning; restore a backup")
+            raise StoreError("the log has lost its beginning; restore a backup", self.database.name)
         return source_id
 
     def position(self) -> int:

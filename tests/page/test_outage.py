@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
 from labeler.accounts.sessions import TRUSTED_SECONDS
 from labeler.core.events import VoteCast
 from labeler.page.gate import UNTOLD
-from labeler.store import Store
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
-from tests.page.chat import PATIENCE_MS, Chat
-from tests.page.conftest import study_of
-from tests.page.test_sign_in import ANN, elsewhere, fill, make_accounts, sign_in
+from tests.page.conftest import stored, study_of
+from tests.page.test_sign_in import ANN, client_of, make_accounts, sign_in, signed_in
 from tests.postgres_server import PostgresServer
 from tests.served import Served
 
@@ -39,19 +35,11 @@ def closed(mortal_database: PostgresServer, model: ModelServer, tmp_path: Path) 
         yield served
 
 
-def client_of(served: Served) -> httpx.Client:
-    return httpx.Client(base_url=served.address, timeout=20, headers=elsewhere())
-
-
 def test_whoever_is_signed_in_stays_it_and_a_vote_is_kept_until_the_database_is_back(
     mortal_database: PostgresServer, closed: Served, browser: Browser
 ) -> None:
-    context = browser.new_context(extra_http_headers=elsewhere())
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(closed.address)
-    fill(page, "ann", ANN)
-    chat = Chat(page, closed.address).ready()
+    chat = signed_in(browser, closed)
+    page = chat.page
     chat.send("say: Hello again")
     with client_of(closed) as known, client_of(closed) as unknown:
         assert sign_in(known, "ann", ANN).status_code == 303
@@ -79,8 +67,5 @@ def test_whoever_is_signed_in_stays_it_and_a_vote_is_kept_until_the_database_is_
         assert unknown.get("/api/alive").json()["annotator"]
     chat.expect_thumbs("Like")
     assert page.url == f"{closed.address}/" or page.url.startswith(f"{closed.address}/#")
-    conversation = chat.conversation_id()
-    context.close()
-    with closing(Store.open(closed.database)) as store:
-        votes = [event.payload.vote for event in store.load(conversation) if isinstance(event.payload, VoteCast)]
-    assert votes == [1]
+    assert [payload.vote for payload in stored(closed, chat) if isinstance(payload, VoteCast)] == [1]
+    page.context.close()

@@ -68,8 +68,23 @@ def elsewhere() -> dict[str, str]:
 
 @pytest.fixture
 def client(closed: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=closed.address, timeout=20, headers=elsewhere()) as client:
+    with client_of(closed) as client:
         yield client
+
+
+def client_of(served: Served) -> httpx.Client:
+    """A browser, without the browser, that nobody has come from before."""
+    return httpx.Client(base_url=served.address, timeout=20, headers=elsewhere())
+
+
+def signed_in(browser: Browser, served: Served) -> Chat:
+    """The chat of ann, who has just signed in, in a browser context of her own."""
+    context = browser.new_context(extra_http_headers=elsewhere())
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(served.address)
+    fill(page, "ann", ANN)
+    return Chat(page, served.address).ready()
 
 
 def sign_in(client: httpx.Client, name: str, password: str, to: str = "") -> httpx.Response:
@@ -277,12 +292,8 @@ def test_an_annotator_signs_in_works_and_signs_out(browser: Browser, closed: Ser
 def test_a_vote_of_whoever_was_signed_out_meanwhile_is_kept_and_sent_after_signing_in(
     browser: Browser, closed: Served
 ) -> None:
-    context = browser.new_context(extra_http_headers=elsewhere())
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(closed.address)
-    fill(page, "ann", ANN)
-    chat = Chat(page, closed.address).ready()
+    chat = signed_in(browser, closed)
+    page, context = chat.page, chat.page.context
     chat.button("New conversation").click()
     expect(chat.messages).to_have_count(0)
     chat.send("say: Hello again")

@@ -91,7 +91,7 @@ def running(
     engine: str, model: ModelServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Set]:
     folder = tmp_path_factory.mktemp("replicas")
-    study = study_of(model) | {"limits": {"gestures_per_minute": None, "turns_per_minute": None}}
+    study = study_of(model, limits={"gestures_per_minute": None, "turns_per_minute": None})
     with ExitStack() as stack:
         url = f"sqlite:///{folder}/log.db"
         if engine == "postgresql":
