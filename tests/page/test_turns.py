@@ -68,13 +68,13 @@ def test_a_gesture_that_was_stored_is_not_called_refused_because_it_cannot_be_sh
 
 def test_a_page_that_opens_while_the_log_is_away_hears_why_and_fills_when_it_is_back() -> None:
     told = list(shown(Screen(AWAY, "the view"), {"kind": "open", "conversation": "c"}))
-    assert told == [(False, "the log is away", None), (True, "", "the view")]
+    assert told == [(False, "The log is away", None), (True, "", "the view")]
 
 
 @pytest.mark.parametrize("claims", [SEND, {"kind": "open", "conversation": "c"}], ids=["send", "open"])
 def test_what_is_not_there_is_not_looked_for_again(claims: object) -> None:
     gone = NotFound("not here")
-    assert list(shown(Screen(gone), claims)) == [(False, "not here", None)]
+    assert list(shown(Screen(gone), claims)) == [(False, "Not here", None)]
 
 
 def test_a_page_that_opens_while_the_log_is_away_stays_in_its_conversation() -> None:
@@ -86,5 +86,5 @@ def test_a_page_that_opens_while_the_log_is_away_stays_in_its_conversation() -> 
 
 def test_a_page_that_opens_what_is_not_there_is_empty() -> None:
     screen = Screen("nothing", lost=NotFound("not here"))
-    assert list(shown(screen, {"kind": "open", "conversation": "c"})) == [(False, "not here", "nothing")]
+    assert list(shown(screen, {"kind": "open", "conversation": "c"})) == [(False, "Not here", "nothing")]
     assert screen.shown == [""]
