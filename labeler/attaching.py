@@ -11,7 +11,7 @@ from typing import Any
 
 from labeler.accounts.keys import VARIABLE
 from labeler.app import cookie_secret
-from labeler.attached import Attachment, People
+from labeler.attached import Attachment, Pace, People
 from labeler.attached.wiring import chatbot_of
 from labeler.chat import Follower
 from labeler.page import Identity
@@ -56,7 +56,7 @@ def attach(
     chatbot = chatbot_of(chat)
     store = _log(read.database_url)
     people = People(Identity(cookie_secret(stated=os.environ.get(VARIABLE, "")), store.source_id), annotator)
-    Attachment(chatbot, Follower(read, store, model, clock=utc_now), people, session)
+    Attachment(chatbot, Follower(read, store, model, clock=utc_now), people, Pace(read.limits), session)
 
 
 def _log(url: str) -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labeler.attached.attachment import Attachment
+from labeler.attached.pace import Pace
 from labeler.attached.people import People
 
-__all__ = ["Attachment", "People"]
+__all__ = ["Attachment", "Pace", "People"]

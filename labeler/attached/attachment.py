@@ -11,6 +11,7 @@ from gradio.events import EventListenerMethod
 
 from labeler.attached.hearing import Hearing
 from labeler.attached.order import Target, prove_first, put_first
+from labeler.attached.pace import Pace
 from labeler.attached.people import KEEP, People
 from labeler.attached.wiring import (
     Listener,
@@ -65,7 +66,9 @@ class Attachment:
         AttachRefused: it cannot be listened to.
     """
 
-    def __init__(self, chatbot: gr.Chatbot, follower: Follower, people: People, session: Any = None) -> None:
+    def __init__(
+        self, chatbot: gr.Chatbot, follower: Follower, people: People, pace: Pace, session: Any = None
+    ) -> None:
         if hasattr(chatbot, _ATTACHED):
             raise AttachRefused("labeler.attach: this chat is attached already; once is enough")
         self._chatbot = chatbot
@@ -75,7 +78,7 @@ class Attachment:
                 "labeler.attach: session is no component of this page; hand over the one that names a chat"
             )
         self._people = people
-        self._hearing = Hearing(follower, people, self._running, named=session is not None)
+        self._hearing = Hearing(follower, people, pace, self._running, named=session is not None)
         self._first: list[Listener] = []
         self._settles: dict[int, tuple[Listener, list[Listener]]] = {}
         with inside(self._page):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labeler.attached.pace import Pace
 from labeler.attached.people import People
 from labeler.chat import Chat, Follower, Sight
 from labeler.core.copies import copy_of, text_of
@@ -57,9 +58,10 @@ class Hearing:
         named: whether the app names its chats; else every browser tab is one.
     """
 
-    def __init__(self, follower: Follower, people: People, running: Running, *, named: bool) -> None:
+    def __init__(self, follower: Follower, people: People, pace: Pace, running: Running, *, named: bool) -> None:
         self._follower = follower
         self._people = people
+        self._pace = pace
         self._running = running
         self._named = named
         self._stopping: OrderedDict[str, None] = OrderedDict()
@@ -77,7 +79,10 @@ class Hearing:
 
         def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> str:
             try:
-                record(self._heard(session, moment, words, event._data, request))
+                told = self._heard(session, moment, words, event._data, request)
+                scope = request.request.scope if request.request else {}
+                self._pace.check(told.chat.annotator_id, scope, votes=record == self._voted)
+                record(told)
             except GestureRefused as refusal:
                 _LOG.info("not recorded: %s", refusal)
                 return str(refusal)

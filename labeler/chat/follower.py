@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from labeler.chat.consents import Consents
 from labeler.chat.desk import Decide, Desk, Gesture
+from labeler.chat.room import check_room
 from labeler.chat.writing import check_text
 from labeler.core import following, gestures
 from labeler.core.bodies import canonical_json
@@ -29,7 +30,6 @@ from labeler.store import Store
 from labeler.study import Study
 
 KNOWN_CHATS = 20_000
-MOST_MESSAGES = 2_000
 # A report of an answer's end was sent before the thumb under it was pressed, and may be overtaken by it.
 REPORT_SECONDS = 1.0
 # A foreign page waits for us before it acts on a gesture: longer than this it must not.
@@ -179,8 +179,9 @@ class Follower:
     def _check(self, chat: Chat, copy: Copy) -> None:
         if self._consents.needed(chat.annotator_id):
             raise ConsentNeeded("The study's consent text was not accepted, so nothing is recorded.")
-        if len(copy.said) > MOST_MESSAGES:
-            raise GestureRefused(f"That chat is too long: of more than {MOST_MESSAGES:,} messages nothing is recorded.")
+        most = self._study.limits.conversation_messages
+        if len(copy.said) > most:
+            raise GestureRefused(f"That chat is too long: of more than {most:,} messages nothing is recorded.")
         for one in copy.said:
             check_text(one.text, self._study.limits.message_chars)
         check_text(copy.system or "", self._study.limits.message_chars)
@@ -220,7 +221,12 @@ class Follower:
             self._store_gesture(chat, conversation_id, decide)
 
     def _store_gesture(self, chat: Chat, conversation_id: str, decide: Decide) -> None:
-        _stored(self._desk.append(Gesture(chat.annotator_id, self._ids(), conversation_id, decide)))
+        def within(conversation: Conversation) -> list[Payload]:
+            payloads = decide(conversation)
+            check_room(conversation, payloads, self._study.limits)
+            return payloads
+
+        _stored(self._desk.append(Gesture(chat.annotator_id, self._ids(), conversation_id, within)))
 
     def _begin(self, chat: Chat, known: _Known, copy: Copy, hand: Hand) -> None:
         conversation = Conversation(self._id(chat, known.number))
@@ -230,6 +236,7 @@ class Follower:
         conversation.started = started
         payloads: Sequence[Payload] = [started, *follow(conversation, copy, hand)]
         conversation.started = None
+        check_room(conversation, payloads, self._study.limits)
         _stored(self._store.submit(self._desk.new_events(conversation, chat.annotator_id, self._ids(), payloads)))
 
     # ── which conversation ──

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -136,6 +137,22 @@ def test_a_restarted_app_goes_on_with_the_same_conversation(serve: Serve, new_ta
     again.like()
     assert [event.payload.kind for event in second.events()][-1] == "vote_cast"
     assert len({event.conversation_id for event in second.events()}) == 1
+
+
+@pytest.mark.databases("postgresql")
+def test_the_log_may_be_in_postgresql(serve: Serve, new_tab: NewTab, new_url: Callable[[str], str]) -> None:
+    url = new_url("attached")
+    app = serve(INTERFACE.replace('model="echo"', f'model="echo", database={url!r}'))
+    tab = new_tab(app).welcomed().shows("Why?", "Because.")
+    tab.like()
+    tab.tell("retry", index=0, value="Why?")
+    tab.shows("Why?", "So.").tell("success")
+    with closing(Store.open(url)) as store:
+        kinds = [event.payload.kind for event in store.scan(after=1)]
+        assert verify_log(store).problems == ()
+    answer = ["reply_started", "reply_finished"]
+    assert kinds == ["conversation_started", "message_sent", *answer, "vote_cast", *answer]
+    assert not Path(".labeler/local.db").exists()
 
 
 # ── order ──
