@@ -31,8 +31,9 @@ from labeler.core.roles import Role
 from labeler.doors import LOCAL, address_of
 from labeler.durations import seconds_between
 from labeler.errors import LabelerError, StoreError
+from labeler.hosts import is_loopback
 from labeler.journal import Journal, journaling
-from labeler.listening import LISTENING, DrainingServer, allow_many_connections, bound, bracketed, is_loopback
+from labeler.listening import LISTENING, DrainingServer, allow_many_connections, bound, bracketed
 from labeler.metrics import Metrics, PushStanding, Standing
 from labeler.models import open_models
 from labeler.page import (

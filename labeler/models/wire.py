@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import ipaddress
 import json
 import socket
 import ssl
@@ -16,6 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import InferenceClient
+
+from labeler.hosts import is_loopback
 
 CONNECT_SECONDS = 10.0
 LONGEST_LINE = 1 << 20
@@ -113,15 +114,6 @@ def session(url: str | None, patience: float) -> httpx2.Client:
     timeout = httpx2.Timeout(patience, connect=min(patience, CONNECT_SECONDS))
     limits = httpx2.Limits(max_keepalive_connections=0)
     return httpx2.Client(timeout=timeout, limits=limits, trust_env=not is_loopback(parts.hostname), verify=verify)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name can only mean this machine."""
-    if host is None or host == "localhost":
-        return host is not None
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 @functools.cache

@@ -7,7 +7,6 @@ proxy needs the token: its address is the proxy's, or what somebody wrote into a
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from starlette.responses import Response
 
 from labeler.doors import line_of
 from labeler.errors import StoreError
+from labeler.hosts import is_loopback
 from labeler.page.routes import answer, refused
 
 Openness = Literal["loopback", "token", "off"]
@@ -42,7 +42,7 @@ class Scraping:
         if self.token and scheme.lower() == "bearer":
             return hmac.compare_digest(given.strip().encode(), self.token.encode())
         through_proxy = any(name in headers for name in VIA_PROXY)
-        return self.openness == "loopback" and not through_proxy and _is_loopback(client)
+        return self.openness == "loopback" and not through_proxy and is_loopback(client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,3 @@ class Probe:
             return response
         body = self.scraping.exposition()
         return Response(body, headers={"content-type": TEXT_FORMAT, "cache-control": "no-store"})
-
-
-def _is_loopback(client: str | None) -> bool:
-    try:
-        return client is not None and ipaddress.ip_address(client).is_loopback
-    except ValueError:
-        return False

@@ -463,8 +463,8 @@ def slow(error: Lost) -> bool:
 
 
 def short(line: str) -> str:
-    """The line without names, numbers and what the driver said in brackets, so that alike ones are counted as one."""
-    return re.sub(r"\(.*\)|postgresql\S+", "…", " ".join(line.split()))[:120]
+    """The line without its numbers, so that alike ones are counted as one."""
+    return re.sub(r"[0-9]+", "…", " ".join(line.split()))[:120]
 
 
 def facts_in(message: Mapping[str, Any]) -> Mapping[str, Any] | None:

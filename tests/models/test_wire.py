@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeler.models.wire import is_loopback, lines, session, words_of
+from labeler.models.wire import lines, session, words_of
 
 
 @given(st.text(alphabet="ab\u2028\x85\x0b\n\r🦊 ", max_size=60), st.lists(st.integers(0, 80), max_size=8))
@@ -49,17 +49,6 @@ def test_the_words_of_a_refusal_are_found_in_every_usual_shape(body: Any, words:
 def test_a_plain_body_speaks_for_itself_and_a_page_does_not() -> None:
     assert words_of(b"over capacity", {"content-type": "text/plain"}) == "over capacity"
     assert words_of(b"<h1>Bad gateway</h1>", {"content-type": "text/html"}) == ""
-
-
-@pytest.mark.parametrize(
-    ("host", "here"),
-    [
-        *(("localhost", True), ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True)),
-        *(("example.org", False), ("10.0.0.1", False), ("localhost.evil.org", False), (None, False)),
-    ],
-)
-def test_loopback_is_told_from_other_hosts(host: str | None, here: bool) -> None:
-    assert is_loopback(host) is here
 
 
 @pytest.mark.parametrize("url", [None, "https://example.org/v1", "https://127.0.0.1:1/v1"])

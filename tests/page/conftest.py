@@ -45,6 +45,12 @@ def kinds(served: Served, chat: Chat) -> list[str]:
     return [payload.kind for payload in stored(served, chat)]
 
 
+def votes(served: Served, chat: Chat) -> list[int]:
+    """The votes stored for it, withdrawals as 0."""
+    given = [payload for payload in stored(served, chat) if payload.kind.startswith("vote_")]
+    return [getattr(payload, "vote", 0) for payload in given]
+
+
 @pytest.fixture(scope="package")
 def model() -> Iterator[ModelServer]:
     with ModelServer() as server:

@@ -18,7 +18,7 @@ from labeler.store.verify import verify_log
 from tests.model_server import ModelServer
 from tests.nursery import QuickServed
 from tests.page.chat import Chat
-from tests.page.conftest import NewChat, kinds, stored, study_of
+from tests.page.conftest import NewChat, kinds, stored, study_of, votes
 from tests.served import Served
 
 RECOVERS_MS = 60_000
@@ -35,11 +35,6 @@ def no_room_for(served: Served) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(served.process.pid, resource.RLIMIT_FSIZE, unlimited)
-
-
-def votes(served: Served, chat: Chat) -> list[int]:
-    given = [payload for payload in stored(served, chat) if payload.kind.startswith("vote_")]
-    return [getattr(payload, "vote", 0) for payload in given]
 
 
 def details(chat: Chat) -> str:

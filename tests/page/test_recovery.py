@@ -10,17 +10,11 @@ from playwright.sync_api import expect
 
 from tests.model_server import ModelServer
 from tests.page.chat import Chat
-from tests.page.conftest import NewChat, kinds, stored
+from tests.page.conftest import NewChat, kinds, stored, votes
 from tests.served import Served
 
 WITHIN_MS = 5_000
 RECOVERS_MS = 20_000
-
-
-def votes(served: Served, chat: Chat) -> list[int]:
-    """The votes stored for the conversation in the tab, withdrawals as 0."""
-    given = [payload for payload in stored(served, chat) if payload.kind.startswith("vote_")]
-    return [getattr(payload, "vote", 0) for payload in given]
 
 
 def test_a_killed_server_shows_and_votes_made_meanwhile_arrive_once_and_in_order(
