@@ -198,16 +198,18 @@ export function openConversation(id) {
 
 // ── thumbs: painted here, never by the server's handlers ──
 
+const THUMBS = { 1: "Like", "-1": "Dislike" };
+
+const shownThumbs = () => answers().map((answer) => THUMBS[voteOf(answer)] ?? null);
+
 function thumbs() {
-  const names = { 1: "Like", "-1": "Dislike" };
-  const value = answers().map((answer) => names[voteOf(answer)] ?? null);
+  const value = shownThumbs();
   painted = JSON.stringify(value);
   return [{ __type__: "update", feedback_value: value }];
 }
 
 function paint() {
-  const names = JSON.stringify(answers().map((answer) => ({ 1: "Like", "-1": "Dislike" })[voteOf(answer)] ?? null));
-  if (names !== painted) triggers?.paint();
+  if (JSON.stringify(shownThumbs()) !== painted) triggers?.paint();
 }
 
 function watchView() {
