@@ -112,6 +112,9 @@ def inherit(store: Store, heir: Replica, dead: Replica) -> list[Answering]:
     Of several heirs one gets all of it. The dead one, should it come back, finds that nothing is its own.
     """
     with store.database.appending() as connection:
+        # Heirs of each other would wait for each other's rows: here they take them in one order.
+        both = select(replicas.c.replica).where(replicas.c.replica.in_([heir.id, dead.id]))
+        connection.execute(both.order_by(replicas.c.replica).with_for_update()).all()
         still = replicas.c.replica == dead.id, replicas.c.beat == dead.beat
         if not connection.execute(delete(replicas).where(*still)).rowcount:
             return []
@@ -125,8 +128,8 @@ def inherit(store: Store, heir: Replica, dead: Replica) -> list[Answering]:
 def leave(store: Store, replica_id: str) -> None:
     """The replica ends, and so does what it was writing."""
     with store.database.appending() as connection:
-        connection.execute(delete(answering).where(answering.c.replica == replica_id))
         connection.execute(delete(replicas).where(replicas.c.replica == replica_id))
+        connection.execute(delete(answering).where(answering.c.replica == replica_id))
 
 
 def _beat(connection: Connection, replica: Replica) -> None:

@@ -113,6 +113,27 @@ def test_of_many_heirs_one_inherits(place: Place, store: Store) -> None:
     assert sorted(len(each) for each in found) == [0] * 15 + [1]
 
 
+def test_heirs_of_each_other_and_one_who_leaves_do_not_get_in_each_others_way(place: Place, store: Store) -> None:
+    """Each of four takes the next one for dead, all at once, while one of them ends."""
+    ids = ("a", "b", "c", "d")
+    with place.open() as other, ThreadPoolExecutor(5) as pool:
+        for round_ in range(40):
+            crowd = [Replica(id, round_ + 1, "") for id in ids]
+            for replica in crowd:
+                assert take(store, replica, f"{replica.id}-{round_}")
+            heirs = [
+                pool.submit(inherit, (store, other)[at % 2], replica, crowd[(at + 1) % 4])
+                for at, replica in enumerate(crowd)
+            ]
+            gone = pool.submit(leave, other, ids[round_ % 4])
+            for each in (*heirs, gone):
+                each.result()
+            left = [answering_in(store, f"{id}-{round_}") for id in ids]
+            assert {one.replica for one in left if one} <= {replica.id for replica in replicas_seen(store)}
+            for id in ids:
+                leave(store, id)
+
+
 def test_whoever_leaves_leaves_nothing(store: Store) -> None:
     take(store, one(1), "c1")
     take(store, two(1), "c2")
