@@ -9,11 +9,13 @@ another process has stored since may say otherwise.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from labeler.core.conversation import Conversation
@@ -25,6 +27,8 @@ from labeler.store import Store
 
 MOVED_ON = "This conversation moved on in another tab. Here is where it stands now; please decide again."
 OPEN_CONVERSATIONS = 20_000
+# Whoever comes back later than this waits for a read; meanwhile memory is for those who work.
+IDLE_SECONDS = 3_600.0
 APPEND_TRIES = 8
 
 Decide = Callable[[Conversation], list[Payload]]
@@ -40,8 +44,9 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Open:
-    """A conversation in use. ``pending`` counts appends that have not been answered yet."""
+    """A conversation in use, and when it was last asked for. ``pending`` counts appends that were not answered yet."""
 
+    used: float
     lock: threading.RLock = field(default_factory=threading.RLock)
     conversation: Conversation | None = None
     pending: int = 0
@@ -106,6 +111,11 @@ class Desk:
                 raise NotFound("That conversation is not here, or not yours. Reload the page.")
             entry.conversation = conversation
             yield conversation
+
+    @property
+    def known(self) -> int:
+        """How many conversations are in memory."""
+        return len(self._open)
 
     def at_hand(self, conversation_id: str) -> bool:
         """Whether a conversation is in use, and nobody holds it now: a moment later that may have changed."""
@@ -266,16 +276,22 @@ class Desk:
         return replay(conversation_id, events)
 
     def _entry(self, conversation_id: str) -> _Open:
+        now = time.monotonic()
         with self._lock:
             entry = self._open.get(conversation_id)
             if entry is None:
-                entry = self._open[conversation_id] = _Open()
-                self._forget_oldest()
+                entry = self._open[conversation_id] = _Open(now)
             else:
+                entry.used = now
                 self._open.move_to_end(conversation_id)
+            self._let_go(now)
             return entry
 
-    def _forget_oldest(self) -> None:
-        for conversation_id in list(self._open)[: max(0, len(self._open) - OPEN_CONVERSATIONS)]:
-            if not self._open[conversation_id].pending:
+    def _let_go(self, now: float) -> None:
+        """Of what nobody has used for long, and of too many, the oldest: two at most, so that nobody waits for it."""
+        for conversation_id in list(islice(self._open, 2)):
+            entry = self._open[conversation_id]
+            if len(self._open) <= OPEN_CONVERSATIONS and now - entry.used < IDLE_SECONDS:
+                return
+            if not entry.pending:
                 del self._open[conversation_id]
