@@ -107,7 +107,7 @@ class Attachment:
             if event in ALWAYS or self._is_offered(event):
                 before = set(self._listeners)
                 wire: Callable[..., Any] = getattr(self._chatbot, event)
-                heard = self._hearing.listener(record)
+                heard = self._hearing.listener(record, "vote" if event == "like" else "turn")
                 wired = wire(heard, self._inputs, self._told, js=AS_SHOWN, api_name=f"labeler_{event}", **QUIET)
                 self._first += [self._listeners[added] for added in set(self._listeners) - before]
                 # Only what goes through the queue can show a message, and that takes too long to do it for nothing.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from labeler.attached.pace import Pace
+from labeler.attached.pace import Kind, Pace
 from labeler.attached.people import People
 from labeler.chat import Chat, Follower, Sight
 from labeler.core.copies import copy_of, text_of
@@ -74,14 +74,14 @@ class Hearing:
             "clear": self._cleared,
         }
 
-    def listener(self, record: Record) -> Callable[..., str]:
+    def listener(self, record: Record, kind: Kind = "turn") -> Callable[..., str]:
         """A listener that has a gesture recorded; it returns the line for the person if it was not."""
 
         def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> str:
             try:
                 told = self._heard(session, moment, words, event._data, request)
                 scope = request.request.scope if request.request else {}
-                self._pace.check(told.chat.annotator_id, scope, votes=record == self._voted)
+                self._pace.check(told.chat.annotator_id, scope, kind)
                 record(told)
             except GestureRefused as refusal:
                 _LOG.info("not recorded: %s", refusal)
@@ -98,7 +98,7 @@ class Hearing:
 
     def quiet_listener(self, record: Record) -> Callable[..., None]:
         """The same for what the next report makes up for: nobody needs to be told."""
-        loud = self.listener(record)
+        loud = self.listener(record, "report")
 
         def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> None:
             loud(_, session, moment, words, event, request)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Scope
 
-from labeler.attached.pace import Pace
+from labeler.attached.pace import Kind, Pace
 from labeler.errors import GestureRefused
 from labeler.study import Limits
 from tests.attach.conftest import INTERFACE, App, NewTab, Serve
@@ -38,12 +38,12 @@ def from_address(host: str) -> Scope:
 HERE = from_address("127.0.0.1")
 
 
-def told(pace: Pace, annotator: str, scope: Scope, count: int, *, votes: bool = False) -> list[str]:
+def told(pace: Pace, annotator: str, scope: Scope, count: int, kind: Kind = "turn") -> list[str]:
     """What is said to each of so many gestures; nothing to those that are taken."""
     lines = []
     for _ in range(count):
         try:
-            pace.check(annotator, scope, votes=votes)
+            pace.check(annotator, scope, kind)
             lines.append("")
         except GestureRefused as refusal:
             lines.append(str(refusal))
@@ -58,10 +58,11 @@ def test_who_is_too_fast_is_told_how_long_to_wait() -> None:
     assert told(pace, "ann", HERE, 3) == ["", "", "That was too fast, so it was not recorded. Wait 30 s."]
 
 
-def test_thumbs_and_all_else_have_rates_of_their_own_and_so_has_each_annotator() -> None:
+def test_thumbs_turns_and_reports_have_rates_of_their_own_and_so_has_each_annotator() -> None:
     pace = Pace(Limits(turns_per_minute=1, gestures_per_minute=2))
     assert [bool(line) for line in told(pace, "ann", HERE, 2)] == [False, True]
-    assert [bool(line) for line in told(pace, "ann", HERE, 3, votes=True)] == [False, False, True]
+    assert [bool(line) for line in told(pace, "ann", HERE, 3, "vote")] == [False, False, True]
+    assert [bool(line) for line in told(pace, "ann", HERE, 2, "report")] == [False, True]
     assert [bool(line) for line in told(pace, "bob", HERE, 2)] == [False, True]
 
 
@@ -100,6 +101,16 @@ def test_of_a_report_that_came_too_fast_the_next_one_makes_up(limited: Limited, 
     assert tab.texts() == ["Why?", "Because."]
     assert not tab.like(3)
     assert tab.texts() == ["Why?", "Because.", "And?", "So."]
+
+
+def test_an_app_that_writes_into_its_chat_all_the_time_costs_nobody_their_turn(
+    limited: Limited, new_tab: NewTab
+) -> None:
+    tab = new_tab(limited(turns_per_minute=1)).welcomed().shows("Why?", "Because.")
+    for _ in range(3):
+        tab.tell("success")
+    assert not tab.tell("retry", index=0, value="Why?")
+    assert tab.tell("retry", index=0, value="Why?")
 
 
 def test_the_address_is_the_one_that_a_proxy_on_this_machine_names(limited: Limited, new_tab: NewTab) -> None:
