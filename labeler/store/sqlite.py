@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from labeler.store.database import EXPECTED, Database, dialect_of, parsed
 
 READ_ONLY = "read-only; give labeler write access, or name another database with --database"
 READERS_KEPT = 8
+BUSY_PAUSE_SECONDS = 0.01
 
 # Beginnings of SQLite's own error names, and what to do. The first that fits is taken.
 ADVICE: tuple[tuple[str, str], ...] = (
@@ -194,8 +197,25 @@ def _set(connection: Any, *pragmas: str) -> None:
     with ExitStack() as undone:
         undone.callback(connection.close)
         for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
+            _execute(connection, f"PRAGMA {pragma}")
         undone.pop_all()
+
+
+def _execute(connection: Any, statement: str) -> None:
+    """Run a statement as patiently as the connection is.
+
+    SQLite itself waits for nobody when it is to begin a write-ahead log while another is just about to begin the file.
+    """
+    (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    deadline = time.monotonic() + patience_ms / 1000
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+        time.sleep(BUSY_PAUSE_SECONDS)
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -193,6 +194,24 @@ def test_a_locked_database_can_be_opened_and_read(tmp_path: Path) -> None:
         store.append([made("e1")])
     with locked(tmp_path / "study.db"), Store.open(url, busy_seconds=0.1) as store:
         assert ids(log_of(store)) == ["e1"]
+
+
+def test_a_log_that_another_program_is_about_to_begin_is_waited_for(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as elsewhere:
+        with locked(tmp_path / "study.db"):
+            opening = elsewhere.submit(Store.open, f"sqlite:///{tmp_path}/study.db")
+            time.sleep(0.2)
+            assert not opening.done()
+        with opening.result(timeout=10) as store:
+            assert ids(store.append([made("e1")])) == ["e1"]
+
+
+def test_a_log_that_another_program_never_begins_is_given_up(tmp_path: Path) -> None:
+    with locked(tmp_path / "study.db"):
+        began = time.monotonic()
+        line = refusal(f"sqlite:///{tmp_path}/study.db", busy_seconds=0.2)
+    assert "another program keeps the database locked; try again" in line
+    assert time.monotonic() - began >= 0.2
 
 
 def test_a_full_disk_refuses_everything_and_loses_nothing(tmp_path: Path) -> None:
