@@ -181,7 +181,7 @@ def test_files_that_are_not_there_or_not_text_are_one_line(run: Run, pool: Path)
 def test_broken_off_it_keeps_what_was_answered_and_goes_on(pool: Path) -> None:
     slow = "\n".join(f"Prompt {number} pace" for number in range(8))
     (pool / "prompts.jsonl").write_text(
-        "".join(json.dumps({"prompt": f"{line}\nwords: 12\npace: 12"}) + "\n" for line in slow.splitlines()),
+        "".join(json.dumps({"prompt": f"{line}\nwords: 12\npace: 4"}) + "\n" for line in slow.splitlines()),
         encoding="utf-8",
     )
     arguments = command("draft", "prompts.jsonl", "--parallel", "2")
