@@ -15,7 +15,7 @@ from labeler.chat import Chat, Follower, Sight
 from labeler.core.copies import copy_of, text_of
 from labeler.core.events import Status
 from labeler.errors import GestureRefused, LabelerError
-from labeler.page.toolkit import gr
+from labeler.page.toolkit import gr, scope_of
 
 KNOWN_TABS = 20_000
 LONGEST_NAME = 256
@@ -74,14 +74,13 @@ class Hearing:
             "clear": self._cleared,
         }
 
-    def listener(self, record: Record, kind: Kind = "turn") -> Callable[..., str]:
+    def listener(self, record: Record, kind: Kind) -> Callable[..., str]:
         """A listener that has a gesture recorded; it returns the line for the person if it was not."""
 
         def heard(_: None, session: Any, moment: Any, words: Any, event: gr.EventData, request: gr.Request) -> str:
             try:
                 told = self._heard(session, moment, words, event._data, request)
-                scope = request.request.scope if request.request else {}
-                self._pace.check(told.chat.annotator_id, scope, kind)
+                self._pace.check(told.chat.annotator_id, scope_of(request), kind)
                 record(told)
             except GestureRefused as refusal:
                 _LOG.info("not recorded: %s", refusal)

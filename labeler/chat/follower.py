@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from labeler.chat.consents import Consents
 from labeler.chat.desk import Decide, Desk, Gesture
-from labeler.chat.room import check_room
+from labeler.chat.room import check_room, with_room
 from labeler.chat.writing import check_text
 from labeler.core import following, gestures
 from labeler.core.bodies import canonical_json
@@ -221,12 +221,8 @@ class Follower:
             self._store_gesture(chat, conversation_id, decide)
 
     def _store_gesture(self, chat: Chat, conversation_id: str, decide: Decide) -> None:
-        def within(conversation: Conversation) -> list[Payload]:
-            payloads = decide(conversation)
-            check_room(conversation, payloads, self._study.limits)
-            return payloads
-
-        _stored(self._desk.append(Gesture(chat.annotator_id, self._ids(), conversation_id, within)))
+        roomy = with_room(decide, self._study.limits)
+        _stored(self._desk.append(Gesture(chat.annotator_id, self._ids(), conversation_id, roomy)))
 
     def _begin(self, chat: Chat, known: _Known, copy: Copy, hand: Hand) -> None:
         conversation = Conversation(self._id(chat, known.number))

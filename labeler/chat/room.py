@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from labeler.chat.desk import Decide
 from labeler.core.conversation import Conversation
 from labeler.core.events import AnswerEdited, ConversationCleared, MessageSent, Payload, ReplyStarted
 from labeler.errors import GestureRefused
 from labeler.study import Limits
 
 ADDS_A_MESSAGE = (MessageSent, ReplyStarted, AnswerEdited)
+
+
+def with_room(decide: Decide, limits: Limits) -> Decide:
+    """The same decision, refused where it would make the conversation longer than the study allows."""
+
+    def decided(conversation: Conversation) -> list[Payload]:
+        payloads = decide(conversation)
+        check_room(conversation, payloads, limits)
+        return payloads
+
+    return decided
 
 
 def check_room(conversation: Conversation, payloads: Sequence[Payload], limits: Limits) -> None:

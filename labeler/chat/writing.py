@@ -19,7 +19,7 @@ from labeler.chat.consents import Consents
 from labeler.chat.desk import MOVED_ON, Decide, Desk, Gesture, Receipt
 from labeler.chat.replicas import Replicas
 from labeler.chat.replies import Replies, Reply
-from labeler.chat.room import check_room
+from labeler.chat.room import with_room
 from labeler.chat.views import LOST, Elsewhere, Written
 from labeler.core import gestures
 from labeler.core.conversation import Conversation
@@ -171,7 +171,7 @@ class Writing:
 
     def never_conflicting(self, annotator_id: str, nonce: str, conversation_id: str, decide: Decide) -> Future[Receipt]:
         self.check(annotator_id, nonce)
-        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, self._with_room(decide)))
+        appended = self.desk.append(Gesture(annotator_id, nonce, conversation_id, with_room(decide, self.study.limits)))
         receipt: Future[Receipt] = Future()
         receipt.set_running_or_notify_cancel()  # whoever gives up waiting takes nothing back
 
@@ -185,14 +185,6 @@ class Writing:
 
         appended.add_done_callback(settle)
         return receipt
-
-    def _with_room(self, decide: Decide) -> Decide:
-        def decided(conversation: Conversation) -> list[Payload]:
-            payloads = decide(conversation)
-            check_room(conversation, payloads, self.study.limits)
-            return payloads
-
-        return decided
 
     # ── turns and replies ──
 
@@ -210,7 +202,7 @@ class Writing:
                 raise SeqConflict(MOVED_ON)
             return roomy(conversation)
 
-        roomy = self._with_room(decide)
+        roomy = with_room(decide, self.study.limits)
         with self.desk.owned(annotator_id, claim.conversation_id):
             pass  # nobody holds up what is somebody else's
         try:

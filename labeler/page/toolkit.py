@@ -15,11 +15,17 @@ os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
 
 import gradio as gr
+from starlette.types import Scope
 
-__all__ = ["NO_TELEMETRY", "gr"]
+__all__ = ["NO_TELEMETRY", "gr", "scope_of"]
 
 # Nothing collects spans here; asking with every request whether somebody does would be a tenth of a small one.
 NO_TELEMETRY: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
+
+
+def scope_of(request: gr.Request) -> Scope:
+    """The ASGI scope that a listener was called in; empty where there was no call over HTTP."""
+    return request.request.scope if request.request else {}
 
 
 def _signed(kind: type[gr.blocks.Block]) -> None:

@@ -23,7 +23,7 @@ from labeler.page.pacing import Pace
 from labeler.page.recognition import visitor_in
 from labeler.page.render import Echo, Frame
 from labeler.page.screens import Screen
-from labeler.page.toolkit import gr
+from labeler.page.toolkit import gr, scope_of
 from labeler.page.wire import Turn, parse_turn
 from labeler.rates import Seats
 from labeler.study import Consent
@@ -69,7 +69,7 @@ class Turns:
 
     async def act(self, claims: Any, tab: Tab, request: gr.Request) -> AsyncIterator[Update]:
         """Apply one gesture and yield renders until no answer is being written in what the tab shows."""
-        scope = request.request.scope if request.request else {}
+        scope = scope_of(request)
         visitor, notes = visitor_in(scope), notes_in(scope)
         if visitor is None:
             yield self._update(Frame(self.boot_id, "", None, _refused(claims, NO_COOKIE)))

@@ -206,14 +206,14 @@ def _execute(connection: Any, statement: str) -> None:
 
     SQLite itself waits for nobody when it is to begin a write-ahead log while another is just about to begin the file.
     """
-    (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
-    deadline = time.monotonic() + patience_ms / 1000
+    began = time.monotonic()
     while True:
         try:
             connection.execute(statement)
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+            (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() - began > patience_ms / 1000:
                 raise
         time.sleep(BUSY_PAUSE_SECONDS)
 
